@@ -1,0 +1,117 @@
+"""Balances in Redis: a cache that can be flushed at any time and never shows an older version over a newer one.
+
+All keys of a shard carry the same hash tag, so that a shard stays whole on a Redis cluster.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, cast
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from shared.domain.ids import MemberId, Shard
+from shared.domain.time import Instant
+from shared.ledger.sharding import shard_of
+
+CACHE_ERRORS = (RedisError, OSError, TimeoutError)
+"""What says that Redis is away. Reads then go to PostgreSQL, and the publisher tries again."""
+
+SOCKET_TIMEOUT_S = 2.0
+"""A cache that takes longer is no help; a reader goes to PostgreSQL instead."""
+
+_SCRIPT = (files("shared.cache") / "write_balances.lua").read_text(encoding="utf-8")
+_NO_NEWS = -1
+
+
+@dataclass(slots=True)
+class CachedBalance:
+    """A member's balances at an account version, as JSON, good until `next_due_at` (None: until the next posting)."""
+
+    member_id: MemberId
+    version: int
+    next_due_at: Instant | None
+    balances: bytes
+
+
+@dataclass(slots=True)
+class ShardNews:
+    """The newest balances out of the journal of one shard, from the position `after` (exclusive) to `last`."""
+
+    shard: Shard
+    after: int
+    last: int
+    balances: Sequence[CachedBalance]
+
+
+class BalanceCache:
+    """The balances of one installation. Methods raise `CACHE_ERRORS` as they come."""
+
+    def __init__(self, url: str, installation: str, shards: int) -> None:
+        self._redis: Redis = Redis.from_url(
+            url,
+            socket_timeout=SOCKET_TIMEOUT_S,
+            socket_connect_timeout=SOCKET_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 1),
+            protocol=2,
+        )
+        self._write = self._redis.register_script(_SCRIPT)
+        self._installation = installation
+        self._shards = shards
+
+    async def read(self, member_id: MemberId) -> CachedBalance | None:
+        """What is cached of a member; None for a miss."""
+        key = self._key(shard_of(member_id, self._shards), member_id)
+        version, due, balances = await cast("Any", self._redis.hmget(key, "version", "next_due_at", "balances"))
+        if version is None:
+            return None
+        return CachedBalance(member_id, int(version), Instant(int(due)) if due else None, balances)
+
+    async def refill(self, balance: CachedBalance) -> None:
+        """Put back what a reader missed, unless something newer is there by now."""
+        await self._call([ShardNews(shard_of(balance.member_id, self._shards), _NO_NEWS, _NO_NEWS, [balance])])
+
+    async def apply(self, news: Sequence[ShardNews]) -> dict[Shard, int]:
+        """Write the news of some shards, in one round trip. Returns the cursor of each shard.
+
+        A cursor below a shard's `after` says that this Redis has forgotten something (it came back from an old
+        snapshot), and nothing of that shard was written: read the journal again from there.
+        """
+        cursors = await self._call(news)
+        return {item.shard: cursor for item, cursor in zip(news, cursors, strict=True)}
+
+    async def cursors(self, shards: Sequence[Shard]) -> dict[Shard, int | None]:
+        """How far each shard's journal has been applied; None where this Redis knows nothing of the shard."""
+        if not shards:
+            return {}
+        values = await cast("Any", self._redis.mget([self._cursor_key(shard) for shard in shards]))
+        return {shard: None if value is None else int(value) for shard, value in zip(shards, values, strict=True)}
+
+    async def ping(self) -> None:
+        """Answer when Redis does."""
+        await cast("Any", self._redis.ping())
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+    async def _call(self, news: Sequence[ShardNews]) -> list[int]:
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for item in news:
+                keys = [self._cursor_key(item.shard)]
+                arguments: list[int | str | bytes] = [item.after, item.last]
+                for balance in item.balances:
+                    keys.append(self._key(item.shard, balance.member_id))
+                    due = "" if balance.next_due_at is None else balance.next_due_at
+                    arguments += [balance.version, due, balance.balances]
+                await self._write(keys=keys, args=arguments, client=pipeline)
+            return cast("list[int]", await pipeline.execute())
+
+    def _key(self, shard: Shard, member_id: MemberId) -> str:
+        return f"{{{self._installation}:{shard}}}:balance:{member_id}"
+
+    def _cursor_key(self, shard: Shard) -> str:
+        return f"{{{self._installation}:{shard}}}:position"

@@ -1,0 +1,14 @@
+"""Currencies: which are known, and how many digits their minor unit has."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from iso4217 import Currency
+
+EXPONENTS: Mapping[str, int] = MappingProxyType(
+    {currency.code: currency.exponent for currency in Currency if currency.exponent is not None}
+)
+"""ISO 4217 code → exponent of its minor unit: 2 for USD (cents), 0 for JPY, 3 for KWD.
+
+Codes without a minor unit (gold, test codes, baskets of currencies) are left out: nobody pays with them.
+"""

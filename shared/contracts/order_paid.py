@@ -1,0 +1,175 @@
+"""Inbound: `order-paid` v1. An order was paid, and may earn points.
+
+The contract stands here once: the reader validates by it, and its JSON Schema is made from it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import NotRequired, TypedDict
+
+from shared.contracts import cloudevents
+from shared.contracts.defect import Defect, Undecodable
+from shared.contracts.fields import ID, MAX_LINES, MAX_QUANTITY, Amount, Name, Timestamp
+from shared.contracts.money import EXPONENTS
+from shared.contracts.refusal import refusal_of
+from shared.domain.ids import LineId, MemberId, OrderId
+from shared.domain.model import EventRef, Order, OrderLine
+from shared.domain.time import Instant, instant_of
+
+TYPE: Final = "pointstream.order-paid.v1"
+"""The CloudEvents type."""
+
+DIGEST_BYTES = 16
+
+
+@with_config(cloudevents.STRICT)
+class LineData(TypedDict):
+    """One line of an order. Amounts are for the whole line, not for one piece.
+
+    For every line: list_price − discount + tax − paid_in_points = paid.
+    """
+
+    line_id: Annotated[LineId, ID]
+    """Unique within the order. Refunds will name it."""
+    sku: Annotated[str, ID]
+    """What was bought."""
+    category: NotRequired[Annotated[Name | None, Field(default=None)]]
+    """What kind of thing it is, in the shop's words."""
+    brand: NotRequired[Annotated[Name | None, Field(default=None)]]
+    """Its brand, in the shop's words."""
+    quantity: Annotated[int, Field(ge=0, le=MAX_QUANTITY)]
+    """How many pieces, as a count. No amount is computed from it, so goods sold by weight or volume are 1 piece; 0 is
+    for lines without goods, such as a fee."""
+    list_price: Amount
+    """Minor units, before discounts and without tax."""
+    discount: Amount
+    """Minor units by which the line is cheaper than its list price, without tax. Never negative."""
+    tax: Amount
+    """Minor units of tax contained in what is due for the line. Prices that include tax are sent net, with it here."""
+    paid: Amount
+    """Minor units paid in money for the line: after discounts, with its tax, without what was paid in points."""
+    paid_in_points: NotRequired[Annotated[Amount, Field(default=0)]]
+    """Minor units of what is due for the line that points paid for."""
+
+
+@with_config(cloudevents.STRICT)
+class OrderPaidData(TypedDict):
+    """A paid order. Amounts are integers in minor units of its currency.
+
+    The paid amounts of all lines and the shipping add up to paid. Line ids are unique. Unknown fields are passed over.
+    """
+
+    order_id: Annotated[OrderId, ID]
+    """Unique for the member. An order earns once, whatever events tell of it."""
+    member_id: Annotated[MemberId, ID]
+    """Whose account it counts for."""
+    currency: Annotated[str, Field(json_schema_extra={"pattern": "^[A-Z]{3}$"})]
+    """An ISO 4217 code in use, of a currency with a minor unit."""
+    paid: Amount
+    """Minor units paid in money for the whole order, with tax and shipping."""
+    lines: Annotated[list[LineData], Field(min_length=1, max_length=MAX_LINES)]
+    """What was bought."""
+    shipping: NotRequired[Annotated[Amount, Field(default=0)]]
+    """Minor units paid in money for shipping and handling, with their tax. They earn nothing."""
+    channel: NotRequired[Annotated[Name | None, Field(default=None)]]
+    """Where it was ordered, in the shop's words: `app`, `web`, `store`."""
+    store: NotRequired[Annotated[Name | None, Field(default=None)]]
+    """Which shop it was, in the shop's words."""
+    occurred_at: Timestamp
+    """When it was paid, with an offset. Digits after the microseconds are cut off."""
+
+
+@with_config(cloudevents.STRICT)
+class OrderPaidEvent(cloudevents.Attributes):
+    """The whole event, in either mode."""
+
+    type: Literal["pointstream.order-paid.v1"]
+    """What happened."""
+    data: OrderPaidData
+    """The order."""
+
+
+@dataclass(slots=True)
+class DecodedOrder:
+    """An order-paid event that keeps the contract.
+
+    `digest` is one of the type and the data as sent, the same for any mode, spacing, escaping and order of keys.
+    The same source and id with another digest is another event under a used name.
+    """
+
+    ref: EventRef
+    digest: bytes
+    order: Order
+
+
+_validate = TypeAdapter(OrderPaidEvent).validator.validate_python
+_DIGEST_PREFIX = TYPE.encode() + b"\n"
+
+
+def decode(value: bytes | None, headers: cloudevents.Headers) -> DecodedOrder:
+    """The order in a Kafka message, in structured or binary mode. Raises `Undecodable`, and nothing else."""
+    attributes, text = cloudevents.read(value, headers)
+    try:
+        event: OrderPaidEvent = _validate(attributes)
+        order = _order_of(event["data"])
+    except ValidationError as error:
+        raise refusal_of(error, attributes, headers) from None
+    except Undecodable as error:
+        raise error.in_event(attributes) from None
+    return DecodedOrder(
+        EventRef(event["source"], event["id"], event["type"]),
+        blake2b(_DIGEST_PREFIX + text, digest_size=DIGEST_BYTES).digest(),
+        order,
+    )
+
+
+def _order_of(data: OrderPaidData) -> Order:
+    """The order as the domain knows it. Positional arguments: keywords would double what the call costs."""
+    exponent = EXPONENTS.get(data["currency"])
+    if exponent is None:
+        reason = "The currency must be an ISO 4217 code in use, of a currency with a minor unit."
+        raise Undecodable(Defect.INVALID_FIELD, "data.currency", reason)
+    order = Order(
+        data["order_id"],
+        data["member_id"],
+        data["currency"],
+        exponent,
+        data["paid"],
+        data["shipping"],
+        data["channel"],
+        data["store"],
+        _instant_of(data["occurred_at"]),
+        tuple([OrderLine(**line) for line in data["lines"]]),
+    )
+    _check_sums(order)
+    return order
+
+
+def _instant_of(text: str) -> Instant:
+    try:
+        return instant_of(datetime.fromisoformat(text))
+    except ValueError as error:
+        reason = f"There is no such instant: {error}."
+        raise Undecodable(Defect.INVALID_FIELD, "data.occurred_at", reason) from None
+
+
+def _check_sums(order: Order) -> None:
+    """Refuses an order whose amounts contradict each other, or that has two lines of one id."""
+    faults: list[tuple[Defect, str, str]] = []
+    total = order.shipping
+    for line in order.lines:
+        due = line.list_price - line.discount + line.tax - line.paid_in_points
+        if due != line.paid:
+            faults.append(_line_fault(order, line, due))
+        total += line.paid
+    if len({line.line_id for line in order.lines}) != len(order.lines):
+        faults += _repeated_lines(order)
+    if total != order.paid:
+        reason = f"The lines' paid amounts and the shipping add up to {total}, but the order's is {order.paid}."
+        faults.append((Defect.LINES_DO_NOT_ADD_UP, "data.paid", reason))
+    if faults:
+        raise Undecodable(*faults[0], count=len(faults))

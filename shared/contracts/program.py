@@ -1,0 +1,262 @@
+"""The program document: YAML for operators, checked as a whole, with errors that name the path in the file."""
+
+from fractions import Fraction
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from shared.contracts.money import EXPONENTS
+from shared.domain import program as domain
+from shared.domain.ids import ProgramVersion, RuleId, Wallet
+from shared.domain.time import DAY_US, SECOND_US, Calendar, instant_of
+
+MAX_BYTES = 1 << 20
+"""A program is written by people; a larger file is a mistake."""
+MAX_RULES = 200
+"""Every order meets every rule: more than this is a catalogue, not a program."""
+MAX_DAYS = 36_500
+"""A hundred years; anything beyond is meant as `never`."""
+MAX_RATE = 10_000
+"""Points per major unit: above it, one order of the largest allowed amount could fill a wallet."""
+
+_UNITS_US = {"s": SECOND_US, "m": 60 * SECOND_US, "h": 3600 * SECOND_US, "d": DAY_US}
+
+
+class ProgramError(Exception):
+    """A program document that cannot be used. The message names the file, the paths and what to do."""
+
+
+def _zone(name: str) -> ZoneInfo:
+    """The zone out of the pinned `tzdata` package, never the machine's: every machine must find the same midnight."""
+    folder = files("tzdata") / "zoneinfo"
+    try:
+        listed = (files("tzdata") / "zones").read_text().split()
+        if name not in listed:
+            raise ValueError(f"{name!r} is not an IANA zone; use a name like Asia/Shanghai")
+        with folder.joinpath(*name.split("/")).open("rb") as file:
+            return ZoneInfo.from_file(file, key=name)
+    except OSError as error:
+        raise ValueError(f"{name!r} cannot be read from the zone data: {error}") from error
+
+
+def _rate(text: object) -> Fraction:
+    try:
+        rate = Fraction(str(text).replace(" ", ""))
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError("write the rate as a decimal (1.2) or a fraction (6/5)") from error
+    if not 0 < rate <= MAX_RATE or rate.denominator > 10**9:
+        raise ValueError(f"a rate is above 0, at most {MAX_RATE}, and has at most nine decimals")
+    return rate
+
+
+def _duration(text: object) -> int:
+    written = str(text)
+    if len(written) < 2 or written[-1] not in _UNITS_US or not written[:-1].isdecimal() or len(written) > 8:
+        raise ValueError("write a duration as a whole number and one of s, m, h, d, like 90s or 30d")
+    return int(written[:-1]) * _UNITS_US[written[-1]]
+
+
+Duration = Annotated[int, BeforeValidator(_duration)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+Days = Annotated[int, Field(ge=0, le=MAX_DAYS)]
+Words = Annotated[list[Annotated[str, Field(min_length=1, max_length=255)]], Field(min_length=1, max_length=10_000)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class ExpiryDocument(_Part):
+    """How long points are good: exactly one of `days`, `months` or `end_of_year`."""
+
+    days: Days | None = None
+    months: Annotated[int, Field(ge=1, le=1200)] | None = None
+    end_of_year: Annotated[int, Field(ge=0, le=100)] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("give exactly one of days, months or end_of_year, or write never")
+        return self
+
+    def to_domain(self) -> domain.Expiry:
+        if self.days is not None:
+            return domain.AfterDays(self.days)
+        if self.months is not None:
+            return domain.AfterMonths(self.months)
+        return domain.EndOfYear(self.end_of_year or 0)
+
+
+class WalletDocument(_Part):
+    """A wallet: spendable points, or a counter such as growth."""
+
+    spendable: bool
+    expiry: Literal["never"] | ExpiryDocument
+
+    def to_domain(self, wallet: Wallet) -> domain.WalletPolicy:
+        expiry = domain.Never() if self.expiry == "never" else self.expiry.to_domain()
+        return domain.WalletPolicy(wallet, self.spendable, expiry)
+
+
+class MatchDocument(_Part):
+    """To what a rule applies; a filter that is left out lets everything through."""
+
+    categories: Words | None = None
+    brands: Words | None = None
+    skus: Words | None = None
+    channels: Words | None = None
+    stores: Words | None = None
+
+    def to_domain(self) -> domain.Match:
+        return domain.Match(**{name: frozenset(words) for name, words in self if words is not None})
+
+
+class PendingDocument(_Part):
+    """Points wait for the return window: `days` full local days, or with `exact` as many times 24 hours."""
+
+    days: Days
+    exact: bool = False
+
+
+class RuleDocument(_Part):
+    """One earning rule."""
+
+    id: Name
+    wallet: Name
+    rate: Annotated[Fraction, BeforeValidator(_rate)]
+    match: MatchDocument = MatchDocument()
+    pending: PendingDocument | None = None
+
+    def to_domain(self) -> domain.Rule:
+        return domain.Rule(
+            rule_id=RuleId(self.id),
+            wallet=Wallet(self.wallet),
+            rate=domain.Rate(self.rate.numerator, self.rate.denominator),
+            match=self.match.to_domain(),
+            pending=None if self.pending is None else domain.Pending(self.pending.days, self.pending.exact),
+        )
+
+
+class BaseDocument(_Part):
+    """What counts beyond the money paid for a line after discounts."""
+
+    tax: bool = False
+    paid_in_points: bool = False
+
+
+def _known_currency(code: str) -> str:
+    if code not in EXPONENTS:
+        raise ValueError(f"{code!r} is not an ISO 4217 code; use one like USD")
+    return code
+
+
+class ProgramDocument(_Part):
+    """The whole document; `to_domain` gives what the core works with."""
+
+    program: Name
+    version: Annotated[int, Field(ge=1, le=1_000_000)]
+    effective_from: AwareDatetime
+    zone: Annotated[ZoneInfo, BeforeValidator(_zone)]
+    currency: Annotated[str, AfterValidator(_known_currency)]
+    base: BaseDocument = BaseDocument()
+    allowed_lateness: Duration = 60 * SECOND_US
+    late_tolerance: Duration = 30 * DAY_US
+    future_tolerance: Duration = 300 * SECOND_US
+    wallets: Annotated[dict[Name, WalletDocument], Field(min_length=1, max_length=20)]
+    rules: Annotated[list[RuleDocument], Field(min_length=1, max_length=MAX_RULES)]
+
+    @model_validator(mode="after")
+    def _rules_fit(self) -> Self:
+        seen: set[str] = set()
+        for index, rule in enumerate(self.rules):
+            if rule.id in seen:
+                raise ValueError(f"rules[{index}].id: {rule.id!r} is used twice; give each rule a name of its own")
+            if rule.wallet not in self.wallets:
+                raise ValueError(f"rules[{index}].wallet: {rule.wallet!r} is not one of {', '.join(self.wallets)}")
+            seen.add(rule.id)
+        return self
+
+    def to_domain(self) -> domain.Program:
+        """The program as the core decides with it."""
+        return domain.Program(
+            version=ProgramVersion(self.version),
+            effective_from=instant_of(self.effective_from),
+            calendar=Calendar(self.zone),
+            currency=self.currency,
+            base=domain.Base(self.base.tax, self.base.paid_in_points),
+            wallets={Wallet(name): wallet.to_domain(Wallet(name)) for name, wallet in self.wallets.items()},
+            rules=tuple(rule.to_domain() for rule in self.rules),
+            allowed_lateness_us=self.allowed_lateness,
+            late_tolerance_us=self.late_tolerance,
+            future_tolerance_us=self.future_tolerance,
+        )
+
+
+class _TextLoader(yaml.SafeLoader):
+    """Leaves every scalar as the text that stands in the file: a rate of 1.2 must not become a float on the way."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - the name and the form are PyYAML's
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
+        keys: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in keys:
+                    raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
+                keys.add(key.value)
+        return dict(super().construct_mapping(node, deep))
+
+
+def parse_program(text: str, name: str = "program") -> ProgramDocument:
+    """Check a program document. `name` is how messages call it, usually the file's path.
+
+    Raises `ProgramError` with every path that is wrong.
+    """
+    try:
+        tree = yaml.load(text, Loader=_TextLoader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise ProgramError(f"{name} is not valid YAML: {error}") from error
+    try:
+        return ProgramDocument.model_validate(tree)
+    except ValidationError as error:
+        raise ProgramError(f"{name} cannot be used:\n" + "\n".join(_lines(error))) from error
+
+
+def read_program(path: Path) -> tuple[ProgramDocument, str]:
+    """The document in a file, and its text as it stands there."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ProgramError(f"{path} is larger than {MAX_BYTES} bytes; a program is a short document")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProgramError(f"{path} cannot be read: {error}") from error
+    return parse_program(text, str(path)), text
+
+
+def _lines(error: ValidationError) -> list[str]:
+    lines = []
+    for item in error.errors(include_url=False):
+        message = item["msg"].removeprefix("Value error, ")
+        path = _path([part for part in item["loc"] if part not in ("literal['never']", "ExpiryDocument")])
+        lines.append(f"  {path}: {message}" if path else f"  {message}")
+    return list(dict.fromkeys(lines))
+
+
+def _path(parts: list[int | str]) -> str:
+    text = ""
+    for part in parts:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text

@@ -1,0 +1,186 @@
+"""The program: which rules give points, in which wallets, from when and for how long. Versioned, and pure data."""
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import NamedTuple, assert_never
+
+from shared.domain.ids import ProgramVersion, RuleId, Wallet
+from shared.domain.model import Order, OrderLine
+from shared.domain.time import DAY_US, Calendar, Instant, add_months
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Points per major unit of the currency, exactly: numerator / denominator."""
+
+    numerator: int
+    denominator: int
+
+
+@dataclass(frozen=True, slots=True)
+class Never:
+    """Points that stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class AfterDays:
+    """Valid through the local day that lies `days` after the day of activation."""
+
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
+class AfterMonths:
+    """Valid through the local day that lies `months` after the day of activation, clamped to the month's end."""
+
+    months: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfYear:
+    """Valid through 31 December, `years_later` years after the year of activation."""
+
+    years_later: int
+
+
+Expiry = Never | AfterDays | AfterMonths | EndOfYear
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Points of day D stay pending through D + `days`; with `exact`, for `days` × 24 hours from the payment."""
+
+    days: int
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """To what a rule applies. None means any; a line or an order that lacks the field matches only None."""
+
+    categories: frozenset[str] | None = None
+    brands: frozenset[str] | None = None
+    skus: frozenset[str] | None = None
+    channels: frozenset[str] | None = None
+    stores: frozenset[str] | None = None
+
+    def order(self, order: Order) -> bool:
+        """Whether the rule looks at this order at all."""
+        return (self.channels is None or order.channel in self.channels) and (
+            self.stores is None or order.store in self.stores
+        )
+
+    def line(self, line: OrderLine) -> bool:
+        """Whether a line of such an order counts."""
+        return (
+            (self.categories is None or line.category in self.categories)
+            and (self.brands is None or line.brand in self.brands)
+            and (self.skus is None or line.sku in self.skus)
+        )
+
+    @property
+    def every_line(self) -> bool:
+        return self.categories is None and self.brands is None and self.skus is None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Gives `rate` points of `wallet` for what matches."""
+
+    rule_id: RuleId
+    wallet: Wallet
+    rate: Rate
+    match: Match
+    pending: Pending | None
+
+
+@dataclass(frozen=True, slots=True)
+class WalletPolicy:
+    """A wallet. Spendable points are kept in lots; a counter (growth) has a lot only while something of it is due."""
+
+    wallet: Wallet
+    spendable: bool
+    expiry: Expiry
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What of a line counts beyond its money after discounts, without tax (SEMANTICS, Accrual)."""
+
+    tax: bool
+    paid_in_points: bool
+
+
+class Validity(NamedTuple):
+    """When points become active (None: at once) and when they end (None: never)."""
+
+    activates_at: Instant | None
+    expires_at: Instant | None
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One version of the program."""
+
+    version: ProgramVersion
+    effective_from: Instant
+    calendar: Calendar
+    currency: str
+    base: Base
+    wallets: dict[Wallet, WalletPolicy]
+    rules: tuple[Rule, ...]
+    allowed_lateness_us: int
+    late_tolerance_us: int
+    future_tolerance_us: int
+    _validity_by_day: dict[tuple[RuleId, date], Validity] = field(default_factory=dict, compare=False)
+
+    def validity(self, rule: Rule, paid_at: Instant) -> Validity:
+        """From when until when points are good that `rule` gives for a payment at `paid_at`."""
+        expiry = self.wallets[rule.wallet].expiry
+        if rule.pending is not None and rule.pending.exact:
+            activates_at = Instant(paid_at + rule.pending.days * DAY_US)
+            return Validity(activates_at, self._end(expiry, self.calendar.day_of(activates_at)))
+        day = self.calendar.day_of(paid_at)
+        validity = self._validity_by_day.get((rule.rule_id, day))
+        if validity is None:
+            validity = self._validity_by_day[rule.rule_id, day] = self._of_day(rule.pending, expiry, day)
+        return validity
+
+    def _of_day(self, pending: Pending | None, expiry: Expiry, day: date) -> Validity:
+        if pending is None:
+            return Validity(None, self._end(expiry, day))
+        active_day = day + timedelta(days=pending.days + 1)
+        return Validity(self.calendar.start_of(active_day), self._end(expiry, active_day))
+
+    def _end(self, expiry: Expiry, active_day: date) -> Instant | None:
+        match expiry:
+            case Never():
+                return None
+            case AfterDays(days):
+                return self.calendar.end_of(active_day + timedelta(days=days))
+            case AfterMonths(months):
+                return self.calendar.end_of(add_months(active_day, months))
+            case EndOfYear(years_later):
+                return self.calendar.end_of(date(active_day.year + years_later, 12, 31))
+            case _:
+                assert_never(expiry)
+
+
+class Programs:
+    """All versions of an installation's program. An event is decided by the one in force when it happened."""
+
+    __slots__ = ("_starts", "_versions", "allowed_lateness_us")
+
+    def __init__(self, versions: list[Program]) -> None:
+        if not versions:
+            raise ValueError("at least one program version is needed")
+        self._versions = sorted(versions, key=lambda program: (program.effective_from, program.version))
+        self._starts = [program.effective_from for program in self._versions]
+        self.allowed_lateness_us = max(program.allowed_lateness_us for program in versions)
+        """The largest of all versions: the watermark and every event use the same."""
+
+    def in_force(self, at: Instant) -> Program | None:
+        """The version in force at an instant; None before the first."""
+        index = bisect_right(self._starts, at)
+        return self._versions[index - 1] if index else None

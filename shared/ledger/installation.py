@@ -1,0 +1,152 @@
+"""Making an installation's database: created, migrated, with its shards and its program. Doing it twice is harmless."""
+
+import asyncio
+import os
+import sysconfig
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.resources import as_file, files
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from shared.contracts.program import parse_program
+from shared.domain.program import Programs
+from shared.domain.time import Instant
+from shared.ledger.database import Connection
+
+MIGRATION_TIMEOUT_S = 120
+
+
+class Clock(StrEnum):
+    """Which time an installation lives in."""
+
+    LIVE = "live"
+    """Now is now. Topics stamp records on append."""
+    REPLAY = "replay"
+    """Now is as far as a replay has come. Topics carry the events' own time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What was fixed when the installation was made."""
+
+    name: str
+    shards: int
+    clock: Clock
+    replay_now: Instant | None
+
+
+class InstallationError(Exception):
+    """The installation cannot be used like this; the message says why and what to do."""
+
+
+async def create_database(postgres: str, name: str, template: str | None = None) -> bool:
+    """Create the database `name` on the server of `postgres`; True when it was not there."""
+    connection = await asyncpg.connect(postgres, timeout=10)
+    try:
+        if await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
+            return False
+        suffix = f' TEMPLATE "{template}"' if template else ""
+        try:
+            await connection.execute(f'CREATE DATABASE "{name}"{suffix}')
+        except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
+            return False
+        return True
+    finally:
+        await connection.close()
+
+
+async def drop_database(postgres: str, name: str) -> None:
+    """Drop a database with everything in it, and end the sessions that use it."""
+    connection = await asyncpg.connect(postgres, timeout=10)
+    try:
+        await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    finally:
+        await connection.close()
+
+
+async def migrate(database: str) -> None:
+    """Bring the schema up to date with dbmate, which takes a lock of its own against a second one."""
+    dbmate = Path(sysconfig.get_path("scripts")) / "dbmate"
+    separator = "&" if urlsplit(database).query else "?"
+    with as_file(files("shared.ledger") / "migrations") as folder:
+        process = await asyncio.create_subprocess_exec(
+            dbmate,
+            "--migrations-dir",
+            folder,
+            "--no-dump-schema",
+            "--wait",
+            "--wait-timeout",
+            "30s",
+            "migrate",
+            env={**os.environ, "DATABASE_URL": f"{database}{separator}sslmode=disable"},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await asyncio.wait_for(process.communicate(), MIGRATION_TIMEOUT_S)
+    if process.returncode != 0:
+        raise InstallationError(f"the migrations failed:\n{output.decode(errors='replace')}")
+
+
+async def install(connection: Connection, name: str, shards: int, clock: Clock) -> Installation:
+    """Fix shards and clock of a new installation, or check that they are those it was made with."""
+    async with connection.transaction():
+        await connection.execute(
+            "INSERT INTO installation (name, shards, clock) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            name,
+            shards,
+            clock,
+        )
+        found = await read_installation(connection)
+        if (found.shards, found.clock) != (shards, clock):
+            raise InstallationError(
+                f"installation {found.name!r} was made with {found.shards} shards and a {found.clock} clock, which"
+                f" cannot change; use another name for one with {shards} shards and a {clock} clock"
+            )
+        await connection.execute(
+            "INSERT INTO shard_heads (shard) SELECT generate_series(0, $1 - 1) ON CONFLICT DO NOTHING", shards
+        )
+    return found
+
+
+async def read_installation(connection: Connection) -> Installation:
+    """What was fixed; raises `InstallationError` where nothing was yet."""
+    row = await connection.fetchrow("SELECT name, shards, clock, replay_now FROM installation")
+    if row is None:
+        raise InstallationError("the database is empty; run `pointstream init` first")
+    return Installation(row["name"], row["shards"], Clock(row["clock"]), row["replay_now"])
+
+
+async def set_replay_now(connection: Connection, now: Instant) -> None:
+    """Move a replay's clock on; it never goes back."""
+    await connection.execute(
+        "UPDATE installation SET replay_now = greatest(replay_now, $1) WHERE clock = 'replay'", now
+    )
+
+
+async def register_program(connection: Connection, text: str, name: str) -> None:
+    """Make a program's version known. A version that is known already must say the same, to the letter."""
+    document = parse_program(text, name)
+    program = document.to_domain()
+    await connection.execute(
+        "INSERT INTO programs (version, effective_from, document) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        document.version,
+        program.effective_from,
+        text,
+    )
+    known = await connection.fetchval("SELECT document FROM programs WHERE version = $1", document.version)
+    if known != text:
+        raise InstallationError(
+            f"{name}: version {document.version} has decided events with other content; give the changed program"
+            " a new version and its own effective_from"
+        )
+
+
+async def load_programs(connection: Connection) -> Programs:
+    """All versions of the installation's program."""
+    rows = await connection.fetch("SELECT version, document FROM programs ORDER BY version")
+    if not rows:
+        raise InstallationError("no program is registered; run `pointstream init --program FILE` first")
+    return Programs([parse_program(row["document"], f"program version {row['version']}").to_domain() for row in rows])

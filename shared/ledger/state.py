@@ -1,0 +1,152 @@
+"""Loading what the decisions of a batch need: a fixed number of statements, however many events there are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from shared.domain.ids import LotId, MemberId, OrderId, Shard, Wallet
+from shared.domain.model import Account, Bucket, Debt, Event, Lot, OrderPaid
+from shared.domain.time import Instant
+from shared.ledger import statements
+from shared.ledger.database import Connection, Record
+from shared.ledger.sharding import shard_of
+
+Accounts = dict[MemberId, Account]
+
+
+async def lock_accounts(
+    connection: Connection, events: Sequence[Event], shards: int
+) -> tuple[Accounts, dict[MemberId, Shard]]:
+    """The accounts that the events are about, locked, with the state that deciding them takes; and their shards.
+
+    A member that nobody has seen gets an account of version 0.
+    """
+    needs = _needs(events, shards)
+    rows = await connection.fetch(statements.LOCK_ACCOUNTS, list(needs.shards.values()), list(needs.shards))
+    accounts = {member_id: Account(member_id) for member_id in needs.shards}
+    due: dict[MemberId, Instant] = {}
+    owing: list[MemberId] = []
+    for row in rows:
+        account = _account(row)
+        member_id = account.member_id
+        accounts[member_id] = account
+        if account.later_due_at is not None and account.later_due_at <= needs.until[member_id]:
+            due[member_id] = needs.until[member_id]
+        if _owes(account):
+            owing.append(member_id)
+    if due:
+        await _load_due_lots(connection, accounts, needs.shards, due)
+    if owing:
+        await _load_debts(connection, accounts, needs.shards, owing)
+    if needs.orders:
+        await _load_orders(connection, accounts, needs.orders)
+    return accounts, needs.shards
+
+
+@dataclass(slots=True)
+class _Needs:
+    """What the events of a batch need: the members' shards, up to when their lots, and which orders."""
+
+    shards: dict[MemberId, Shard] = field(default_factory=dict)
+    until: dict[MemberId, Instant] = field(default_factory=dict)
+    orders: list[tuple[Shard, MemberId, OrderId]] = field(default_factory=list)
+
+
+def _needs(events: Sequence[Event], shards: int) -> _Needs:
+    needs = _Needs()
+    for event in events:
+        member_id = event.member_id
+        shard = needs.shards.get(member_id)
+        if shard is None:
+            shard = needs.shards[member_id] = shard_of(member_id, shards)
+            needs.until[member_id] = event.arrived_at
+        elif event.arrived_at > needs.until[member_id]:
+            needs.until[member_id] = event.arrived_at
+        if isinstance(event, OrderPaid):
+            needs.orders.append((shard, member_id, event.order.order_id))
+    return needs
+
+
+def _owes(account: Account) -> bool:
+    return any(buckets.get(Bucket.DEBT) for buckets in account.balances.values())
+
+
+async def read_account(connection: Connection, member_id: MemberId, until: Instant, shards: int) -> Account | None:
+    """A member's account with what falls due by `until`, without a lock; None for a member that nobody has seen."""
+    shard = shard_of(member_id, shards)
+    row = await connection.fetchrow(statements.READ_ACCOUNT, shard, member_id)
+    if row is None:
+        return None
+    account = _account(row)
+    if account.later_due_at is not None and account.later_due_at <= until:
+        accounts = {member_id: account}
+        await _load_due_lots(connection, accounts, {member_id: shard}, {member_id: until})
+        await _load_debts(connection, accounts, {member_id: shard}, [member_id])
+    return account
+
+
+def _account(row: Record) -> Account:
+    return Account(
+        member_id=row["member_id"],
+        version=row["version"],
+        settled_to=row["settled_to"],
+        lots_issued=row["lots_issued"],
+        balances=orjson.loads(row["balances"]),
+        later_due_at=row["next_due_at"],
+    )
+
+
+async def _load_due_lots(
+    connection: Connection, accounts: Accounts, shard_by_member: dict[MemberId, Shard], until: dict[MemberId, Instant]
+) -> None:
+    """Put the due lots into their accounts, and the first one that is due later in their `later_due_at`."""
+    rows = await connection.fetch(
+        statements.LOAD_DUE_LOTS,
+        [shard_by_member[member_id] for member_id in until],
+        list(until),
+        list(until.values()),
+    )
+    lots: dict[MemberId, dict[LotId, Lot]] = {member_id: {} for member_id in until}
+    for member_id in until:
+        accounts[member_id].later_due_at = None
+    for row in rows:
+        member_id = row["member_id"]
+        lot = _lot(row)
+        if lot.due_at is not None and lot.due_at > until[member_id]:
+            accounts[member_id].later_due_at = lot.due_at
+        else:
+            lots[member_id][lot.lot_id] = lot
+    for member_id, due in lots.items():
+        accounts[member_id].lots = due
+
+
+def _lot(row: Record) -> Lot:
+    return Lot(
+        lot_id=row["lot_id"],
+        wallet=row["wallet"],
+        order_id=row["order_id"],
+        issued=row["issued"],
+        remaining=row["remaining"],
+        activates_at=row["activates_at"],
+        expires_at=row["expires_at"],
+    )
+
+
+async def _load_debts(
+    connection: Connection, accounts: Accounts, shard_by_member: dict[MemberId, Shard], members: list[MemberId]
+) -> None:
+    rows = await connection.fetch(statements.LOAD_DEBTS, [shard_by_member[member_id] for member_id in members], members)
+    for row in rows:
+        account = accounts[row["member_id"]]
+        account.debts = (*account.debts, Debt(Wallet(row["wallet"]), OrderId(row["order_id"]), row["amount"]))
+
+
+async def _load_orders(
+    connection: Connection, accounts: Accounts, orders: list[tuple[Shard, MemberId, OrderId]]
+) -> None:
+    shard, member_id, order_id = zip(*orders, strict=True)
+    rows = await connection.fetch(statements.FIND_ORDERS, shard, member_id, order_id)
+    for row in rows:
+        account = accounts[row["member_id"]]
+        account.orders = account.orders | {row["order_id"]}

@@ -1,0 +1,254 @@
+"""Writing a decided batch: rows of each table in one statement, the journal last."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from shared.domain.ids import MemberId, Shard
+from shared.domain.model import Account, Balances, Lot, Posting, RatedOrder
+from shared.ledger import statements
+from shared.ledger.batch import Consumed, DeadLetter
+from shared.ledger.database import Connection, copy
+from shared.ledger.sharding import shard_of
+
+Row = tuple[object, ...]
+
+_ACCOUNTS = ("shard", "member_id", "version", "settled_to", "next_due_at", "lots_issued", "balances")
+_LOTS = (
+    "shard",
+    "member_id",
+    "lot_id",
+    "wallet",
+    "order_id",
+    "issued",
+    "remaining",
+    "activates_at",
+    "expires_at",
+    "due_at",
+)
+_DEBTS = ("shard", "member_id", "debt_no", "wallet", "order_id", "amount")
+_ORDERS = ("shard", "member_id", "order_id", "occurred_at", "currency", "paid", "program_version", "lines")
+_CONSUMED = ("shard", "source", "event_id", "event_type", "member_id", "digest", "outcome")
+_POSTINGS = (
+    "shard",
+    "pos",
+    "member_id",
+    "version",
+    "kind",
+    "source",
+    "event_id",
+    "event_type",
+    "order_id",
+    "program_version",
+    "occurred_at",
+    "effective_at",
+    "balances",
+    "next_due_at",
+)
+_MOVEMENTS = ("shard", "pos", "seq", "wallet", "from_bucket", "to_bucket", "amount", "rule_id", "lot_id", "order_id")
+_DEAD_LETTERS = (
+    "topic",
+    "partition",
+    "offset",
+    "arrived_at",
+    "message_key",
+    "message_value",
+    "headers",
+    "defect",
+    "path",
+    "reason",
+    "source",
+    "event_id",
+)
+
+
+def dump_balances(balances: Balances) -> bytes:
+    """Balances as JSON: points by wallet and bucket."""
+    return orjson.dumps(balances, option=orjson.OPT_NON_STR_KEYS)
+
+
+@dataclass(slots=True)
+class Change:
+    """An account as it was loaded and as it is after the batch."""
+
+    shard: Shard
+    before: Account
+    after: Account
+
+
+async def write_accounts(connection: Connection, changes: Sequence[Change]) -> None:
+    """Carry the accounts forward, with their lots and debts."""
+    new: list[Row] = []
+    changed: list[Row] = []
+    new_lots: list[Row] = []
+    changed_lots: list[Row] = []
+    owing: list[Change] = []
+    for change in changes:
+        shard, before, after = change.shard, change.before, change.after
+        row = (
+            shard,
+            after.member_id,
+            after.version,
+            after.settled_to,
+            after.next_due_at,
+            after.lots_issued,
+            dump_balances(after.balances),
+        )
+        (changed if before.version else new).append(row)
+        for lot in after.lots.values():
+            if lot.lot_id > before.lots_issued:
+                new_lots.append(_lot_row(shard, after.member_id, lot))
+            elif lot is not before.lots[lot.lot_id]:
+                changed_lots.append((shard, after.member_id, lot.lot_id, lot.remaining, lot.activates_at, lot.due_at))
+        if before.debts or after.debts:
+            owing.append(change)
+    await copy(connection, "accounts", _ACCOUNTS, new)
+    await _execute(connection, statements.UPDATE_ACCOUNTS, changed)
+    await copy(connection, "lots", _LOTS, new_lots)
+    await _execute(connection, statements.UPDATE_LOTS, changed_lots)
+    await _write_debts(connection, owing)
+
+
+def _lot_row(shard: Shard, member_id: MemberId, lot: Lot) -> Row:
+    return (
+        shard,
+        member_id,
+        lot.lot_id,
+        lot.wallet,
+        lot.order_id,
+        lot.issued,
+        lot.remaining,
+        lot.activates_at,
+        lot.expires_at,
+        lot.due_at,
+    )
+
+
+async def _write_debts(connection: Connection, owing: Sequence[Change]) -> None:
+    await _execute(connection, statements.CLEAR_DEBTS, [(change.shard, change.after.member_id) for change in owing])
+    rows = [
+        (change.shard, change.after.member_id, number, debt.wallet, debt.order_id, debt.amount)
+        for change in owing
+        for number, debt in enumerate(change.after.debts, 1)
+    ]
+    await copy(connection, "debts", _DEBTS, rows)
+
+
+async def write_orders(connection: Connection, orders: Iterable[tuple[Shard, RatedOrder]]) -> None:
+    """Keep the accepted orders."""
+    rows = [
+        (
+            shard,
+            order.member_id,
+            order.order_id,
+            order.occurred_at,
+            order.currency,
+            order.paid,
+            order.program_version,
+            orjson.dumps(order.lines),
+        )
+        for shard, order in orders
+    ]
+    await copy(connection, "orders", _ORDERS, rows)
+
+
+async def write_consumed(connection: Connection, consumed: Iterable[tuple[Consumed, str]], shards: int) -> None:
+    """Record each event with its outcome, in the order of their keys, so that two batches never wait in a circle."""
+    rows = sorted(
+        (
+            shard_of(item.event.ref.event_id, shards),
+            item.event.ref.source,
+            item.event.ref.event_id,
+            item.event.ref.event_type,
+            item.event.member_id,
+            item.digest,
+            outcome,
+        )
+        for item, outcome in consumed
+    )
+    await copy(connection, "consumed_events", _CONSUMED, rows)
+
+
+async def write_journal(connection: Connection, postings: Sequence[tuple[Shard, Posting]]) -> None:
+    """Give the postings their positions and append them with their movements."""
+    if not postings:
+        return
+    counts = Counter(shard for shard, _ in postings)
+    heads = await connection.fetch(statements.TAKE_POSITIONS, list(counts), list(counts.values()))
+    position = {head["shard"]: head["pos"] - counts[head["shard"]] for head in heads}
+    if len(position) != len(counts):
+        missing = sorted(set(counts) - set(position))
+        raise RuntimeError(f"shards {missing} have no head row: the installation was made with fewer shards")
+    posting_rows: list[Row] = []
+    movement_rows: list[Row] = []
+    for shard, posting in postings:
+        pos = position[shard] = position[shard] + 1
+        event = posting.event
+        source, event_id, event_type = (
+            (None, None, None) if event is None else (event.source, event.event_id, event.event_type)
+        )
+        posting_rows.append(
+            (
+                shard,
+                pos,
+                posting.member_id,
+                posting.version,
+                posting.kind,
+                source,
+                event_id,
+                event_type,
+                posting.order_id,
+                posting.program_version,
+                posting.occurred_at,
+                posting.effective_at,
+                dump_balances(posting.balances),
+                posting.next_due_at,
+            )
+        )
+        for seq, movement in enumerate(posting.movements, 1):
+            movement_rows.append(
+                (
+                    shard,
+                    pos,
+                    seq,
+                    movement.wallet,
+                    movement.from_bucket,
+                    movement.to_bucket,
+                    movement.amount,
+                    movement.rule_id,
+                    movement.lot_id,
+                    movement.order_id,
+                )
+            )
+    await copy(connection, "postings", _POSTINGS, posting_rows)
+    await copy(connection, "movements", _MOVEMENTS, movement_rows)
+
+
+async def write_dead_letters(connection: Connection, letters: Sequence[DeadLetter]) -> None:
+    """Keep what could not be read, as it came."""
+    rows = [
+        (
+            letter.message.topic,
+            letter.message.partition,
+            letter.message.offset,
+            letter.message.arrived_at,
+            letter.message.key,
+            letter.message.value,
+            orjson.dumps([[name, value.decode("latin-1")] for name, value in letter.message.headers]),
+            letter.defect,
+            letter.path,
+            letter.reason,
+            letter.source,
+            letter.event_id,
+        )
+        for letter in letters
+    ]
+    await copy(connection, "dead_letters", _DEAD_LETTERS, rows)
+
+
+async def _execute(connection: Connection, statement: str, rows: Sequence[Row]) -> None:
+    """Run a statement that takes its rows as one array a column; not at all for none."""
+    if rows:
+        await connection.execute(statement, *zip(*rows, strict=True))

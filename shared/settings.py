@@ -1,0 +1,59 @@
+"""Settings, from the environment (`POINTSTREAM_…`) with defaults that suit a laptop."""
+
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ORDER_PAID = "order-paid"
+POINTS_CHANGED = "points-changed"
+
+
+class Settings(BaseSettings):
+    """Where the servers are, which installation this process serves, and how it batches."""
+
+    model_config = SettingsConfigDict(env_prefix="POINTSTREAM_", frozen=True)
+
+    installation: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")] = "pointstream"
+    """Names the database, and prefixes the topics, groups and Redis keys: several can share the servers."""
+
+    kafka: str = "127.0.0.1:9092"
+    postgres: str = "postgresql://postgres@127.0.0.1:5432/postgres"
+    """Any database of the server, as a user that may take the roles of the migrations."""
+    redis: str = "redis://127.0.0.1:6379/0"
+
+    program: Path = Path("programs/grocery.yaml")
+
+    batch_events_max: Annotated[int, Field(ge=1, le=20_000)] = 2_000
+    """Events in one posting transaction at most; a batch is as large as the backlog is, up to this."""
+    batch_wait_ms: Annotated[int, Field(ge=1, le=10_000)] = 200
+    """How long a worker waits for the next event before it looks around again."""
+    session_timeout_ms: Annotated[int, Field(ge=3_000, le=300_000)] = 10_000
+    """A worker that the broker does not hear of for so long loses its partitions."""
+
+    publish_postings_max: Annotated[int, Field(ge=1, le=20_000)] = 4_000
+    """Postings in one Kafka transaction of a shard group at most."""
+    publish_poll_ms: Annotated[int, Field(ge=1, le=10_000)] = 15
+    """How often the publisher looks for new postings when there were none."""
+
+    sweep_accounts_max: Annotated[int, Field(ge=1, le=20_000)] = 1_000
+    """Accounts that the expiry worker settles in one transaction at most."""
+    sweep_poll_ms: Annotated[int, Field(ge=1, le=60_000)] = 500
+    """How often the expiry worker looks how far time has come."""
+
+    api_port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+
+    @property
+    def database(self) -> str:
+        """The address of the installation's own database."""
+        return urlunsplit(urlsplit(self.postgres)._replace(path=f"/{self.installation}"))
+
+    def topic(self, name: str) -> str:
+        """The full name of one of the installation's topics."""
+        return f"{self.installation}.{name}"
+
+    def group(self, worker: str) -> str:
+        """The consumer group of one of the installation's workers."""
+        return f"{self.installation}.{worker}"
