@@ -34,6 +34,11 @@ class Given:
                 ) from error
             say(f"{TITLES[server]} answers at {shown(self._given[server])} (from {VARIABLES[server]})")
 
+    def down(self, *, wipe: bool, say: Say) -> None:
+        """Say that the servers are left alone."""
+        for server, address in self._given.items():
+            say(f"{TITLES[server]} at {shown(address)} is left alone: it was given in {VARIABLES[server]}")
+
     def address(self, server: Server) -> str | None:
         """The server's address, whether or not it answers."""
         return self._given.get(server)

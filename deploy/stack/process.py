@@ -65,9 +65,7 @@ def launch(command: list[str], folder: Path, log: Path, account: Account | None)
         raise StackError(f"it ended at once:\n{tail(log)}") from error
 
 
-def run(
-    command: list[str], folder: Path, log: Path, account: Account | None, cancelled: threading.Event
-) -> None:
+def run(command: list[str], folder: Path, log: Path, account: Account | None, cancelled: threading.Event) -> None:
     """Run `command` to its end.
 
     StackError with its last lines when it fails, CancelledError when `cancelled` is set before it ends.

@@ -20,5 +20,13 @@ def outside_place(root: Path) -> Path:
     return OUTSIDE / hashlib.sha256(str(root).encode()).hexdigest()[:16]
 
 
+def make_enterable(folder: Path) -> None:
+    """Make `folder`, and its parents, such that others can reach what is in it but not list it."""
+    if not folder.exists():
+        make_enterable(folder.parent)
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o711)
+
+
 def _allows(path: Path, needed: int) -> bool:
     return path.stat().st_mode & needed == needed

@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ValidationError
 
 from .model import Say, Server, StackError
+from .reach import make_enterable
 
 STATE_FILE = "state.json"
 LOCK_FILE = "lock"
@@ -40,6 +41,10 @@ class State(BaseModel):
     postgres_place: Path | None = None
 
 
+class DamagedStateError(StackError):
+    """state.json is there, but no longer what was written into it."""
+
+
 _writing = threading.Lock()
 
 
@@ -63,31 +68,49 @@ def load(root: Path) -> State | None:
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"]) or "the file"
-        raise StackError(
+        raise DamagedStateError(
             f"{path} cannot be used: {where}: {problem['msg']}. `pointstream stack down --wipe` removes the stack "
             "with its data, and `pointstream stack up` makes a new one."
         ) from error
 
 
+def started(state: State, server: Server, process: ProcessId) -> None:
+    """Remember that `server` runs as `process`."""
+    with _writing:
+        state.processes[server] = process
+        _write(state)
+
+
+def ended(state: State, server: Server) -> None:
+    """Remember that `server` does not run."""
+    with _writing:
+        state.processes.pop(server, None)
+        _write(state)
+
+
 def save(state: State) -> None:
     """Remember `state` in its root: all of it or, when that fails, nothing."""
     with _writing:
-        path = state.root / STATE_FILE
-        unfinished = path.with_suffix(".new")
-        unfinished.unlink(missing_ok=True)
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(state.model_dump_json(indent=2))
-            file.flush()
-            os.fsync(descriptor)
-        unfinished.replace(path)
+        _write(state)
+
+
+def _write(state: State) -> None:
+    path = state.root / STATE_FILE
+    unfinished = path.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(state.model_dump_json(indent=2))
+        file.flush()
+        os.fsync(descriptor)
+    unfinished.replace(path)
 
 
 @contextmanager
 def locked(root: Path, say: Say) -> Iterator[None]:
     """Let one command work on `root` at a time; the others say that they wait, and wait."""
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        make_enterable(root)
         file = _lock(root / LOCK_FILE, say)
     except OSError as error:
         raise StackError(
@@ -111,7 +134,7 @@ def _lock(path: Path, say: Say) -> int:
             # Whoever held it may have wiped the folder: then this lock is on a file that is gone.
             if path.exists() and path.stat().st_ino == os.fstat(file).st_ino:
                 return file
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_enterable(path.parent)
         except BaseException:
             os.close(file)
             raise

@@ -25,6 +25,7 @@ SOCKET_TIMEOUT_S = 2.0
 
 _SCRIPT = (files("shared.cache") / "write_balances.lua").read_text(encoding="utf-8")
 _NO_NEWS = -1
+_FIELDS = ("version", "next_due_at", "balances")
 
 
 @dataclass(slots=True)
@@ -65,10 +66,15 @@ class BalanceCache:
     async def read(self, member_id: MemberId) -> CachedBalance | None:
         """What is cached of a member; None for a miss."""
         key = self._key(shard_of(member_id, self._shards), member_id)
-        version, due, balances = await cast("Any", self._redis.hmget(key, "version", "next_due_at", "balances"))
-        if version is None:
-            return None
-        return CachedBalance(member_id, int(version), Instant(int(due)) if due else None, balances)
+        return _balance(member_id, await cast("Any", self._redis.hmget(key, *_FIELDS)))
+
+    async def read_many(self, members: Sequence[MemberId]) -> list[CachedBalance | None]:
+        """What is cached of each member, in one round trip."""
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for member_id in members:
+                pipeline.hmget(self._key(shard_of(member_id, self._shards), member_id), *_FIELDS)
+            found = await pipeline.execute()
+        return [_balance(member_id, values) for member_id, values in zip(members, found, strict=True)]
 
     async def refill(self, balance: CachedBalance) -> None:
         """Put back what a reader missed, unless something newer is there by now."""
@@ -115,3 +121,10 @@ class BalanceCache:
 
     def _cursor_key(self, shard: Shard) -> str:
         return f"{{{self._installation}:{shard}}}:position"
+
+
+def _balance(member_id: MemberId, values: Sequence[Any]) -> CachedBalance | None:
+    version, due, balances = values
+    if version is None:
+        return None
+    return CachedBalance(member_id, int(version), Instant(int(due)) if due else None, balances)

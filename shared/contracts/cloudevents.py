@@ -1,8 +1,10 @@
 """CloudEvents 1.0 in Kafka messages: both of its modes are read, the binary one is written.
 
-Structured mode: the value is the whole event as JSON, `content-type: application/cloudevents+json`. A value with
-`specversion` in a message without any content type is taken as one too.
+Structured mode: the value is the whole event as JSON, `content-type: application/cloudevents+json`. A message that
+has neither a content type nor the headers of the binary mode is taken as one too.
 Binary mode: the attributes are headers (`ce_id`, `ce_source`, …), the value is the data alone.
+
+Of the attributes only `specversion`, `type`, `id` and `source` are read. All others are passed over.
 """
 
 from collections import Counter
@@ -10,33 +12,28 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, with_config
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
-from shared.contracts import json_text
 from shared.contracts.defect import Defect, Undecodable
-from shared.contracts.fields import ATTRIBUTE, MAX_MESSAGE_BYTES, Timestamp
+from shared.contracts.fields import ATTRIBUTE, MAX_ATTRIBUTE_CHARS, MAX_MESSAGE_BYTES
 from shared.domain.ids import EventId, EventSource
+from shared.domain.model import EventRef
 
 Headers = Sequence[tuple[str, bytes]]
 """A message's headers, as aiokafka gives and takes them."""
 
-SPEC_VERSION: Literal["1.0"] = "1.0"
+STRICT = ConfigDict(strict=True, use_attribute_docstrings=True, cache_strings="keys")
+"""Nothing is converted on the way in: "1" is no number, and true is not 1. Unknown fields are passed over."""
 
-STRICT = ConfigDict(strict=True, use_attribute_docstrings=True)
-"""Nothing is converted on the way in: "1" is no number and True is no 1. Unknown fields are passed over."""
-
-HEADER_PREFIX = "ce_"
 _CONTENT_TYPE = "content-type"
+_SPEC_VERSION = "ce_specversion"
 _STRUCTURED = b"application/cloudevents+json"
 _JSON = b"application/json"
-_SPEC_VERSION_HEADER = "ce_specversion"
-_ENCODED_SPEC_VERSION = (_SPEC_VERSION_HEADER, SPEC_VERSION.encode())
-_ENCODED_CONTENT_TYPE = (_CONTENT_TYPE, _JSON)
 
 
 @with_config(STRICT)
 class Attributes(TypedDict):
-    """What every CloudEvent says about itself. Other attributes and extensions are passed over."""
+    """What every CloudEvent says about itself."""
 
     specversion: Literal["1.0"]
     """The version of CloudEvents."""
@@ -44,47 +41,56 @@ class Attributes(TypedDict):
     """Unique within the source. The same source and id again is the same event, and counts once."""
     source: Annotated[EventSource, ATTRIBUTE]
     """Who sent it, as a URI reference: `/shop/online`."""
-    time: NotRequired[Timestamp | None]
-    """When the event was written. It decides nothing: an event's own instant is in its data."""
-    subject: NotRequired[str | None]
-    """What the event is about. It decides nothing."""
-    partitionkey: NotRequired[str | None]
-    """The Kafka message's key: the member id, so that a member's events keep their order."""
 
 
-def read(value: bytes | None, headers: Headers) -> tuple[dict[str, object], bytes]:
-    """The event in a message: its attributes by name, with the parsed `data` among them, and the data's canonical
-    text (equal for both modes and for any spacing, escaping and order of keys).
-
-    Nothing is known of the attributes yet but that they are there to be validated. Raises `Undecodable`.
-    """
+def check_size(value: bytes | None) -> bytes:
+    """The value itself. Raises `Undecodable` when there is none, or too much of it."""
     if not value:
         raise Undecodable(Defect.EMPTY, "value", "The message has no value; an event needs one.")
     if len(value) > MAX_MESSAGE_BYTES:
         reason = f"The value has {len(value)} bytes; the limit is {MAX_MESSAGE_BYTES}."
         raise Undecodable(Defect.TOO_LARGE, "value", reason)
+    return value
+
+
+def by_name(headers: Headers) -> Mapping[str, bytes]:
+    """The headers by name. Raises `Undecodable` when one that is read here is there twice."""
     found = dict(headers)
     if len(found) != len(headers):
-        _check_for_repeats(headers)
-    if is_structured(found):
-        return _read_structured(value)
-    return _read_binary(value, found)
+        times = Counter(name for name, _ in headers)
+        for name, count in times.items():
+            if count > 1 and (name == _CONTENT_TYPE or name.startswith("ce_")):
+                reason = f"The header is there {count} times; send it once."
+                raise Undecodable(Defect.INVALID_HEADER, f"headers.{name}", reason)
+    return found
 
 
 def is_structured(headers: Mapping[str, bytes]) -> bool:
-    """Which mode the message is in: True for structured, False for binary."""
+    """Which mode a message is in: True for structured, False for binary. Raises `Undecodable` for other formats."""
     content_type = headers.get(_CONTENT_TYPE)
-    if content_type is None:
-        return _SPEC_VERSION_HEADER not in headers
-    media_type = content_type
-    if media_type not in (_JSON, _STRUCTURED):
-        media_type = content_type.partition(b";")[0].strip().lower()
-    if media_type == _JSON:
+    if content_type == _JSON:
         return False
-    if media_type == _STRUCTURED:
-        return True
-    reason = f"The content type must be {_JSON.decode()} (binary mode) or {_STRUCTURED.decode()} (structured mode)."
-    raise Undecodable(Defect.NOT_CLOUDEVENTS, f"headers.{_CONTENT_TYPE}", reason)
+    if content_type is None:
+        return _SPEC_VERSION not in headers
+    media_type = content_type.partition(b";")[0].strip().lower()
+    if media_type not in (_JSON, _STRUCTURED):
+        reason = f"The content type must be {_JSON.decode()} in binary mode, {_STRUCTURED.decode()} in structured mode."
+        raise Undecodable(Defect.NOT_CLOUDEVENTS, f"headers.{_CONTENT_TYPE}", reason)
+    return media_type == _STRUCTURED
+
+
+def ref_of(headers: Mapping[str, bytes], event_type: str) -> EventRef:
+    """Which event the headers of the binary mode speak of. Raises `Undecodable` when it is not an `event_type`."""
+    if headers.get(_SPEC_VERSION) != b"1.0":
+        _attribute(headers, _SPEC_VERSION)
+        reason = "The version of CloudEvents must be 1.0."
+        raise Undecodable(Defect.WRONG_SPECVERSION, f"headers.{_SPEC_VERSION}", reason)
+    event_id, source = _attribute(headers, "ce_id"), _attribute(headers, "ce_source")
+    if headers.get("ce_type") != event_type.encode():
+        _attribute(headers, "ce_type")
+        refused = Undecodable(Defect.UNKNOWN_TYPE, "headers.ce_type", f"The type must be {event_type}.")
+        raise refused.in_event(event_id, source)
+    return EventRef(EventSource(source), EventId(event_id), event_type)
 
 
 def encode_headers(
@@ -98,70 +104,35 @@ def encode_headers(
 ) -> list[tuple[str, bytes]]:
     """The headers of an event in binary mode, whose data is the message's value as JSON. `time` is RFC 3339."""
     headers = [
-        _ENCODED_SPEC_VERSION,
+        (_SPEC_VERSION, b"1.0"),
         ("ce_id", event_id.encode()),
         ("ce_source", source.encode()),
         ("ce_type", event_type.encode()),
         ("ce_time", time.encode()),
+        (_CONTENT_TYPE, _JSON),
     ]
     if subject is not None:
         headers.append(("ce_subject", subject.encode()))
     if partition_key is not None:
         headers.append(("ce_partitionkey", partition_key.encode()))
-    headers.append(_ENCODED_CONTENT_TYPE)
     return headers
 
 
-def _read_structured(value: bytes) -> tuple[dict[str, object], bytes]:
-    event = json_text.parse(value)
-    if not isinstance(event, dict) or "specversion" not in event:
-        reason = "The value is no CloudEvent: send an object with `specversion`, or the headers of the binary mode."
-        raise Undecodable(Defect.NOT_CLOUDEVENTS, "value", reason)
+def _attribute(headers: Mapping[str, bytes], name: str) -> str:
     try:
-        json_text.check(value, json_text.canonical(event))
-    except Undecodable as error:
-        raise error.in_event(event) from None
-    return event, json_text.canonical(event.get("data"))
+        text = headers[name].decode()
+    except KeyError:
+        raise _missing(headers, name) from None
+    except (UnicodeDecodeError, AttributeError):  # a header may also be null
+        raise Undecodable(Defect.INVALID_HEADER, f"headers.{name}", "The header is not text in UTF-8.") from None
+    if not 0 < len(text) <= MAX_ATTRIBUTE_CHARS or "\0" in text:
+        reason = f"The header must have 1 to {MAX_ATTRIBUTE_CHARS} characters, none of them U+0000."
+        raise Undecodable(Defect.INVALID_HEADER, f"headers.{name}", reason)
+    return text
 
 
-def _read_binary(value: bytes, headers: Mapping[str, bytes]) -> tuple[dict[str, object], bytes]:
-    try:
-        attributes: dict[str, object] = {
-            name[3:]: raw.decode() for name, raw in headers.items() if name[:3] == HEADER_PREFIX
-        }
-    except (UnicodeDecodeError, AttributeError):
-        raise _header_that_is_no_text(headers) from None
-    if not attributes:
-        reason = f"There are no {HEADER_PREFIX}… headers, and the content type is not {_STRUCTURED.decode()}."
-        raise Undecodable(Defect.NOT_CLOUDEVENTS, "headers", reason)
-    try:
-        data = json_text.parse(value)
-        text = json_text.canonical(data)
-        json_text.check(value, text, ("data",))
-    except Undecodable as error:
-        raise error.in_event(attributes) from None
-    attributes["data"] = data
-    return attributes, text
-
-
-def _check_for_repeats(headers: Headers) -> None:
-    """A header that we read must be there once; what others do with theirs is not our business."""
-    times = Counter(name for name, _ in headers if name == _CONTENT_TYPE or name.startswith(HEADER_PREFIX))
-    for name, count in times.items():
-        if count > 1:
-            reason = f"The header is there {count} times; send it once."
-            raise Undecodable(Defect.INVALID_HEADER, f"headers.{name}", reason)
-
-
-def _header_that_is_no_text(headers: Mapping[str, bytes | None]) -> Undecodable:
-    for name, raw in headers.items():
-        if name.startswith(HEADER_PREFIX) and not _is_utf8(raw):
-            return Undecodable(Defect.INVALID_HEADER, f"headers.{name}", "The header is not text in UTF-8.")
-    raise AssertionError("called for a header that is no text")  # pragma: no cover
-
-
-def _is_utf8(raw: bytes | None) -> bool:
-    try:
-        return raw is not None and raw.decode() is not None
-    except UnicodeDecodeError:
-        return False
+def _missing(headers: Mapping[str, bytes], name: str) -> Undecodable:
+    if any(header.startswith("ce_") for header in headers):
+        return Undecodable(Defect.MISSING_HEADER, f"headers.{name}", "The header is missing; binary mode needs it.")
+    reason = f"There are no ce_… headers, and the content type is not {_STRUCTURED.decode()}."
+    return Undecodable(Defect.NOT_CLOUDEVENTS, "headers", reason)

@@ -1,8 +1,7 @@
 """Why a message cannot be decoded, as a value that a dead letter can keep."""
 
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Self
+from typing import Self, TypeGuard
 
 from shared.contracts.fields import MAX_ATTRIBUTE_CHARS
 
@@ -20,15 +19,11 @@ class Defect(StrEnum):
     NOT_CLOUDEVENTS = "not_cloudevents"
     """Neither the headers nor the value say that it is a CloudEvent, or its format is another one than JSON."""
     INVALID_HEADER = "invalid_header"
-    """A header is there twice, or is not text in UTF-8."""
+    """A header is there twice, is not text in UTF-8, or lies outside its limits."""
     MISSING_HEADER = "missing_header"
     """A header that the binary mode needs is not there."""
     NOT_JSON = "not_json"
-    """The value is not one JSON text in UTF-8."""
-    TOO_DEEP = "too_deep"
-    """Arrays and objects are nested deeper than the parser goes."""
-    DUPLICATE_KEY = "duplicate_key"
-    """An object has the same key twice, so that readers may differ on what it says."""
+    """The value is not one JSON text in UTF-8, or is nested deeper than the parser goes (200 levels)."""
     NUL_CHARACTER = "nul_character"
     """A string holds the character U+0000, which the ledger's database cannot keep."""
     WRONG_SPECVERSION = "wrong_specversion"
@@ -43,7 +38,7 @@ class Defect(StrEnum):
     """A line's amounts contradict each other, or the lines and the shipping are not what was paid."""
 
 
-class Undecodable(Exception):
+class Undecodable(Exception):  # noqa: N818 - the name says what is the matter with the message
     """A message that cannot be decoded.
 
     `path` is where the first defect is, as in `data.lines[2].paid`; `value` and `headers` are the message's own
@@ -67,10 +62,10 @@ class Undecodable(Exception):
         self.source: str | None = None
         super().__init__(f"{self.path}: {reason}")
 
-    def in_event(self, attributes: Mapping[str, object]) -> Self:
-        """Itself, saying which event it was about as far as the attributes can be trusted to tell."""
-        self.event_id = _trusted(attributes.get("id"))
-        self.source = _trusted(attributes.get("source"))
+    def in_event(self, event_id: object, source: object) -> Self:
+        """Itself, saying which event it is about, as far as what the event says of itself is sound."""
+        self.event_id = event_id if _is_sound(event_id) else None
+        self.source = source if _is_sound(source) else None
         return self
 
 
@@ -82,6 +77,6 @@ def path_of(steps: tuple[int | str, ...]) -> str:
     return path
 
 
-def _trusted(attribute: object) -> str | None:
-    sound = isinstance(attribute, str) and 0 < len(attribute) <= MAX_ATTRIBUTE_CHARS and "\0" not in attribute
-    return attribute if sound else None
+def _is_sound(attribute: object) -> TypeGuard[str]:
+    """Whether it can be the id or the source of an event."""
+    return isinstance(attribute, str) and 0 < len(attribute) <= MAX_ATTRIBUTE_CHARS and "\0" not in attribute

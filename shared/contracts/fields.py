@@ -1,7 +1,7 @@
 """The kinds of field that contracts are made of, each with its limits and the reason for them.
 
-Constraints are pydantic's own, which cost nothing in Python. U+0000 and lone surrogates are refused while the
-JSON is read, for all strings at once.
+Constraints are pydantic's own, which need no Python to run. Lone surrogates are refused by the JSON parser; U+0000 by
+one search over the whole message, since a pattern on each string costs an order a tenth of its time.
 """
 
 from typing import Annotated
@@ -27,7 +27,7 @@ MAX_QUANTITY = 10**9
 """Fits a four-byte integer."""
 
 NO_NUL = r"^[^\u0000]*$"
-"""What every string of a message must match."""
+"""What every string must match. It stands in the schemas; see above for how it is seen to."""
 
 RFC_3339 = (
     r"^(20[0-9]{2}|2100)-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
@@ -39,8 +39,8 @@ RFC_3339 = (
 ID = Field(min_length=1, max_length=MAX_NAME_CHARS, json_schema_extra={"pattern": NO_NUL})
 """Marks a string as an id."""
 
-ATTRIBUTE = Field(min_length=1, max_length=MAX_ATTRIBUTE_CHARS, pattern=NO_NUL)
-"""Marks a string as a CloudEvents attribute. In binary mode no JSON parser has seen it, so it looks for U+0000."""
+ATTRIBUTE = Field(min_length=1, max_length=MAX_ATTRIBUTE_CHARS, json_schema_extra={"pattern": NO_NUL})
+"""Marks a string as the id or the source of an event."""
 
 Name = Annotated[str, Field(max_length=MAX_NAME_CHARS, json_schema_extra={"pattern": NO_NUL})]
 Amount = Annotated[int, Field(ge=0, le=MAX_AMOUNT)]

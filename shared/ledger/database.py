@@ -2,14 +2,21 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import asyncpg
 
 from shared.domain.time import Instant
 
 Record = asyncpg.Record
-Connection = asyncpg.Connection[Record] | asyncpg.pool.PoolConnectionProxy[Record]
-Pool = asyncpg.Pool[Record]
+
+# The type checker knows these classes with a parameter for the records; at run time they take none.
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[Record] | asyncpg.pool.PoolConnectionProxy[Record]
+    Pool = asyncpg.Pool[Record]
+else:
+    Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+    Pool = asyncpg.Pool
 
 _POSTGRES_EPOCH_US = 946_684_800_000_000
 """PostgreSQL counts microseconds from 2000-01-01T00:00Z, the domain from 1970."""
@@ -44,12 +51,18 @@ CONNECTION_ERRORS: tuple[type[BaseException], ...] = (
 """What says that PostgreSQL went away, or is not there yet: worth trying again."""
 
 
-async def open_pool(dsn: str, role: Role, max_size: int = 4) -> Pool:
-    """A pool of connections that act as `role` and find rows by index.
+_BY_KEY = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "plan_cache_mode": "force_generic_plan",
+}
+"""The hot statements look up the rows of a batch by key. On a table that was empty a moment ago, statistics would make
+the planner scan it; so scans, hash and merge joins are priced out."""
 
-    The hot statements look up the rows of a batch by key. On a table that was empty a moment ago, statistics would
-    make the planner scan it; so these sessions have scans, hash and merge joins priced out.
-    """
+
+async def open_pool(dsn: str, role: Role, *, max_size: int = 4, by_key: bool = True) -> Pool:
+    """A pool of connections that act as `role`. All but reports look up rows `by_key`."""
     return await asyncpg.create_pool(
         dsn,
         min_size=1,
@@ -58,14 +71,11 @@ async def open_pool(dsn: str, role: Role, max_size: int = 4) -> Pool:
         timeout=CONNECT_TIMEOUT_S,
         command_timeout=STATEMENT_TIMEOUT_S,
         server_settings={
-            "role": role,
-            "application_name": f"pointstream {role.removeprefix('pointstream_')}",
+            "role": role.value,
+            "application_name": f"pointstream {role.value.removeprefix('pointstream_')}",
             "timezone": "UTC",
             "jit": "off",
-            "enable_seqscan": "off",
-            "enable_hashjoin": "off",
-            "enable_mergejoin": "off",
-            "plan_cache_mode": "force_generic_plan",
+            **(_BY_KEY if by_key else {}),
         },
     )
 

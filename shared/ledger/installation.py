@@ -14,7 +14,7 @@ import asyncpg
 from shared.contracts.program import parse_program
 from shared.domain.program import Programs
 from shared.domain.time import Instant
-from shared.ledger.database import Connection
+from shared.ledger.database import Connection, Pool
 
 MIGRATION_TIMEOUT_S = 120
 
@@ -111,7 +111,7 @@ async def install(connection: Connection, name: str, shards: int, clock: Clock) 
     return found
 
 
-async def read_installation(connection: Connection) -> Installation:
+async def read_installation(connection: Connection | Pool) -> Installation:
     """What was fixed; raises `InstallationError` where nothing was yet."""
     row = await connection.fetchrow("SELECT name, shards, clock, replay_now FROM installation")
     if row is None:

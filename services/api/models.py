@@ -1,0 +1,147 @@
+"""The shapes of the API's answers, for its OpenAPI document. Answers are built without them: see shared/reads."""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from shared.contracts.fields import MAX_NAME_CHARS
+from shared.domain.model import Bucket, PostingKind
+
+Points = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class Wallet(_Answer):
+    """The points of one wallet. lifetime_issued = available + pending + expired + clawed_back − debt."""
+
+    available: Points
+    """Can be spent now."""
+    pending: Points
+    """Given, but not to be spent before the return window is over."""
+    debt: Points
+    """Owed: taken back when they were already spent. Points that become available repay it first."""
+    lifetime_issued: Points
+    """Ever given."""
+    expired: Points
+    """Ended unspent."""
+    clawed_back: Points
+    """Taken back after refunds."""
+
+
+class Balance(_Answer):
+    """A member's balances, with all that became active or expired by `as_of`."""
+
+    member_id: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)]
+    version: Annotated[int, Field(ge=1, json_schema_extra={"format": "int64"})]
+    """The newest posting in it: the same number as in the statement and in points-changed."""
+    as_of: AwareDatetime
+    """When it holds: now, or as far as a replay has come."""
+    next_due_at: AwareDatetime | None
+    """When points will become active or expire next; null when nothing will by itself."""
+    wallets: dict[str, Wallet]
+    """Every wallet of the program in force, also an empty one."""
+
+
+class MovementOut(_Answer):
+    """Points of a wallet that went from one bucket to another."""
+
+    wallet: str
+    from_: Annotated[Bucket, Field(alias="from")]
+    to: Bucket
+    amount: Annotated[int, Field(ge=1, json_schema_extra={"format": "int64"})]
+    rule: str | None
+    """The program's rule that gave them."""
+    lot: int | None
+    """The lot that they belong to: points that were issued together and end together. Lots of a member count from 1."""
+    order: str | None
+    """The order that they were given for."""
+
+
+class EventRefOut(_Answer):
+    """The CloudEvent that made the posting: source and id are unique."""
+
+    source: str
+    id: str
+    type: str
+
+
+class Entry(_Answer):
+    """A posting: what one event, or one due instant, did to the member's account."""
+
+    version: Annotated[int, Field(ge=1, json_schema_extra={"format": "int64"})]
+    """The member's postings count from 1 without gaps."""
+    kind: PostingKind
+    """Why it was made; a settlement is what fell due by itself."""
+    occurred_at: AwareDatetime
+    """When it happened, as the event says; for a settlement, when it fell due."""
+    effective_at: AwareDatetime
+    """When it moved the points: later than it happened where the event came late."""
+    recorded_at: AwareDatetime
+    """When it was written into the ledger."""
+    program_version: int
+    """The version of the program that decided it."""
+    order_id: str | None
+    event: EventRefOut | None
+    """Null for what fell due by itself."""
+    movements: list[MovementOut]
+    balances: dict[str, Wallet]
+    """The wallets after it."""
+
+
+class Statement(_Answer):
+    """A page of a member's postings, newest first."""
+
+    member_id: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)]
+    entries: list[Entry]
+    next_cursor: str | None
+    """Give it as `cursor` for the next, older page; null on the last one."""
+
+
+class Liveness(_Answer):
+    """The process answers."""
+
+    status: Literal["alive"]
+
+
+class Readiness(_Answer):
+    """Reads are answered; `degraded` when each of them has to go to PostgreSQL."""
+
+    status: Literal["ready", "degraded"]
+    checks: "Checks"
+
+
+class Checks(_Answer):
+    """What readiness looked at."""
+
+    ledger: Literal["ok"]
+    """PostgreSQL answers; the installation and its program are there."""
+    cache: Literal["ok", "away"]
+
+
+class RequestFault(_Answer):
+    """One wrong part of a request."""
+
+    path: str
+    """Which one: `query.limit`."""
+    message: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    type: str
+    """Names the problem; a URI reference."""
+    title: str
+    """The same for every problem of the type."""
+    status: int
+    detail: str
+    """What is wrong with this request, and what to do about it."""
+    instance: str
+    """The path that was asked for."""
+    errors: list[RequestFault] | None = None
+    """Of an invalid request: every part that is wrong."""

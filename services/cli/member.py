@@ -1,0 +1,147 @@
+"""`pointstream member`: a member's balances and newest postings, for a person."""
+
+import asyncio
+from datetime import UTC, tzinfo
+from typing import Annotated
+
+import asyncpg
+import orjson
+import typer
+from rich.console import Console, Group
+from rich.table import Column, Table
+from rich.text import Text
+
+from services.cli.config import console, fail, load_settings
+from shared.domain.ids import MemberId
+from shared.domain.model import Bucket, Movement
+from shared.domain.time import Instant, datetime_of
+from shared.ledger.database import CONNECTION_ERRORS
+from shared.ledger.installation import InstallationError
+from shared.ledger.read import StatementEntry
+from shared.reads.documents import balance_document, entries_document, wallets_document
+from shared.reads.reader import LedgerAwayError, MemberBalance, open_reader
+from shared.settings import Settings
+
+ENTRIES_MAX = 200
+"""More is a job for the API, page by page."""
+
+_AWAY: tuple[type[BaseException], ...] = (*CONNECTION_ERRORS, LedgerAwayError)
+
+_SENTENCES = {
+    (Bucket.ISSUED, Bucket.AVAILABLE): "{points} earned{by}{about}",
+    (Bucket.ISSUED, Bucket.PENDING): "{points} earned{by}, pending until the return window is over{about}",
+    (Bucket.PENDING, Bucket.AVAILABLE): "{points} became available{about}",
+    (Bucket.AVAILABLE, Bucket.EXPIRED): "{points} expired{about}",
+    (Bucket.AVAILABLE, Bucket.DEBT): "{points} repaid what was owed{about}",
+}
+"""What a movement means to a member, by where the points came from and went."""
+
+
+def member(
+    member_id: Annotated[str, typer.Argument(help="The member's id, as the events give it.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")] = False,
+    statement: Annotated[
+        int, typer.Option("--statement", min=0, max=ENTRIES_MAX, help="How many of the newest postings to show.")
+    ] = 10,
+    installation: Annotated[
+        str | None, typer.Option("--installation", help="Which installation; POINTSTREAM_INSTALLATION unless given.")
+    ] = None,
+) -> None:
+    """Show a member's balances, what falls due next, and the newest postings."""
+    settings = load_settings(installation=installation)
+    try:
+        found = asyncio.run(_read(settings, MemberId(member_id), statement))
+    except InstallationError as error:
+        fail(str(error))
+    except asyncpg.InvalidCatalogNameError:
+        fail(f"There is no installation {settings.installation!r} here. `pointstream init` makes it.")
+    except _AWAY as error:
+        fail(f"PostgreSQL does not answer: {error}\n`pointstream stack status` shows what runs.")
+    if found is None:
+        fail(f"Nothing was ever posted for member {_plain(member_id)!r} in installation {settings.installation!r}.")
+    balance, entries, zone = found
+    if as_json:
+        document = {**balance_document(balance), "statement": entries_document(entries)}
+        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+    else:
+        show(console, balance, entries, zone)
+
+
+async def _read(
+    settings: Settings, member_id: MemberId, limit: int
+) -> tuple[MemberBalance, list[StatementEntry], tzinfo] | None:
+    reader = await open_reader(settings)
+    try:
+        balance = await reader.balance(member_id)
+        if balance is None:
+            return None
+        entries = await reader.statement(member_id, limit) if limit else []
+        program = reader.programs.in_force(balance.as_of)
+        return balance, entries or [], UTC if program is None else program.calendar.zone
+    finally:
+        await reader.close()
+
+
+def show(out: Console, balance: MemberBalance, entries: list[StatementEntry], zone: tzinfo) -> None:
+    """Print a balance and a statement, with times in `zone`."""
+    out.print(
+        Text.assemble(
+            "Member ",
+            (_plain(balance.member_id), "bold"),
+            f" · {balance.version} postings · as of {_time(balance.as_of, zone)} · read from the {balance.source}",
+        )
+    )
+    out.print(_wallets(balance))
+    if balance.next_due_at is None:
+        out.print("Nothing will become active or expire by itself.")
+    else:
+        out.print(f"Points become active or expire next at {_time(balance.next_due_at, zone)}.")
+    if entries:
+        out.print(_statement(entries, zone))
+
+
+def _wallets(balance: MemberBalance) -> Table:
+    wallets = wallets_document(balance.balances)
+    parts = next(iter(wallets.values()), {})
+    table = Table("wallet", *(Column(part.replace("_", " "), justify="right") for part in parts))
+    for name, amounts in wallets.items():
+        table.add_row(name, *(f"{amount:,}" for amount in amounts.values()))
+    return table
+
+
+def _statement(entries: list[StatementEntry], zone: tzinfo) -> Table:
+    table = Table(Column("no.", justify="right"), "when", "why", "what moved", title="Newest postings")
+    for entry in entries:
+        posting = entry.posting
+        why = posting.kind.value if posting.order_id is None else f"order {_plain(posting.order_id)}"
+        table.add_row(
+            str(posting.version),
+            _time(posting.effective_at, zone),
+            Text(why),
+            Group(*(Text(sentence(movement)) for movement in posting.movements)),
+        )
+    return table
+
+
+def sentence(movement: Movement) -> str:
+    """A movement in words: `239 points earned by base (lot 1)`."""
+    from_bucket, to_bucket = movement.from_bucket, movement.to_bucket
+    otherwise = f"{{points}} moved from {from_bucket.value} to {to_bucket.value}{{by}}{{about}}"
+    about = [] if movement.lot_id is None else [f"lot {movement.lot_id}"]
+    # An accrual names its order already; what happens to the points later does not.
+    if from_bucket is not Bucket.ISSUED and movement.order_id is not None:
+        about.append(f"order {_plain(movement.order_id)}")
+    return _SENTENCES.get((from_bucket, to_bucket), otherwise).format(
+        points=f"{movement.amount:,} {movement.wallet}",
+        by="" if movement.rule_id is None else f" by {movement.rule_id}",
+        about=f" ({', '.join(about)})" if about else "",
+    )
+
+
+def _time(instant: Instant, zone: tzinfo) -> str:
+    return f"{datetime_of(instant).astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def _plain(text: str) -> str:
+    """An id from outside as it may be shown: no line breaks, and nothing that a terminal would obey."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)

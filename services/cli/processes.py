@@ -1,0 +1,86 @@
+"""Workers as child processes, for `run all`, `up` and `replay`. None outlives its parent's end."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from enum import StrEnum
+
+from shared.settings import Settings
+
+STOP_TIMEOUT_S = 12.0
+"""A worker stops within 10 s; one that does not is killed, which the ledger survives like any crash."""
+
+
+class Worker(StrEnum):
+    """What `pointstream run` can run."""
+
+    EARN = "earn"
+    PUBLISHER = "publisher"
+    EXPIRY = "expiry"
+    API = "api"
+
+
+class WorkerEndedError(Exception):
+    """A worker ended by itself; what it wrote last is in the message."""
+
+
+class Children:
+    """Running workers."""
+
+    def __init__(self, processes: dict[Worker, asyncio.subprocess.Process]) -> None:
+        self._processes = processes
+
+    async def until_one_ends(self) -> None:
+        """Wait for the first worker that ends, and raise `WorkerEndedError`."""
+        waits = {asyncio.create_task(process.wait()): worker for worker, process in self._processes.items()}
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
+        worker = waits[done.pop()]
+        code = self._processes[worker].returncode
+        raise WorkerEndedError(f"the {worker} worker ended with exit code {code}; its last words stand above")
+
+    async def stop(self) -> None:
+        """Ask all to stop, and see to it that they do."""
+        for process in self._processes.values():
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self._processes.values():
+            try:
+                await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+@asynccontextmanager
+async def running(workers: Sequence[Worker], settings: Settings, *, log_level: str) -> AsyncIterator[Children]:
+    """Run workers for as long as the block lasts. Their logs go to this process's standard error."""
+    environment = {
+        **os.environ,
+        **{f"POINTSTREAM_{name.upper()}": str(value) for name, value in settings.model_dump().items()},
+        "POINTSTREAM_LOG_LEVEL": log_level,
+    }
+    processes: dict[Worker, asyncio.subprocess.Process] = {}
+    children = Children(processes)
+    try:
+        for worker in workers:
+            processes[worker] = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "services.cli.main",
+                "run",
+                worker.value,
+                env=environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                # A session of its own: Ctrl-C reaches the parent alone, which then stops its children in order.
+                start_new_session=True,
+            )
+        yield children
+    finally:
+        await asyncio.shield(children.stop())

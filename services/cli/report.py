@@ -1,0 +1,192 @@
+"""What a replay came to, for a person to read."""
+
+from dataclasses import asdict, dataclass
+
+import orjson
+from rich.table import Table
+from rich.text import Text
+
+from services.cli.config import console
+from services.cli.totals import Totals, read_totals, statement
+from shared.cache.balances import BalanceCache
+from shared.domain.ids import Wallet
+from shared.domain.model import Bucket
+from shared.domain.program import Program
+from shared.domain.time import DAY_US, Instant, rfc3339
+from shared.ledger.database import Connection, Role, open_pool
+from shared.ledger.installation import read_installation
+from shared.settings import Settings
+
+TOP_MEMBERS = 10
+CATEGORIES_SHOWN = 5
+EXPIRING_DAYS = (7, 30, 90)
+BAR_CELLS = 56
+FILLS = "█▓▒░▚·"
+COLOURS = ("green", "cyan", "yellow", "magenta", "blue", "white")
+OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run did: orders sent, postings that it added, how long it took, and to when time was moved."""
+
+    sent: int
+    postings: int
+    seconds: float
+    until: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the ledger holds after a run."""
+
+    run: Run
+    wallet: Wallet
+    outcomes: dict[str, int]
+    orders: int
+    members: int
+    cached_members: int
+    issued: dict[str, dict[str, int]]
+    """Points by month and category."""
+    top: list[dict[str, int | str]]
+    balances: dict[str, dict[str, int]]
+    expiring: list[dict[str, int]]
+    """Points that will have expired after so many days, and of how many members."""
+    differences: list[str]
+
+
+async def make(settings: Settings, program: Program, run: Run) -> Report:
+    """Read the report out of the ledger, and count everything four times."""
+    wallet = next(wallet for wallet, policy in program.wallets.items() if policy.spendable)
+    pool = await open_pool(settings.database, Role.READER, by_key=False)
+    try:
+        async with pool.acquire() as connection:
+            shards = (await read_installation(connection)).shards
+            cache = BalanceCache(settings.redis, settings.installation, shards)
+            try:
+                totals = await read_totals(connection, cache)
+            finally:
+                await cache.close()
+            return await _read(connection, program, wallet, run, totals)
+    finally:
+        pool.terminate()
+
+
+async def _read(connection: Connection, program: Program, wallet: Wallet, run: Run, totals: Totals) -> Report:
+    outcomes = await connection.fetch(statement("count_outcomes"))
+    rules = [rule.rule_id for rule in program.rules if rule.wallet == wallet]
+    issued: dict[str, dict[str, int]] = {}
+    for row in await connection.fetch(statement("issued_by_month"), str(program.calendar.zone), rules):
+        issued.setdefault(row["month"], {})[row["category"]] = row["points"]
+    top = await connection.fetch(statement("top_members"), wallet, TOP_MEMBERS)
+    instants = [Instant(run.until + days * DAY_US) for days in EXPIRING_DAYS]
+    expiring = await connection.fetch(statement("expiring"), wallet, instants)
+    balances: dict[str, dict[str, int]] = {}
+    for (name, bucket), points in totals.balances.items():
+        balances.setdefault(name, {})[bucket] = points
+    return Report(
+        run=run,
+        wallet=wallet,
+        outcomes={row["outcome"]: row["events"] for row in outcomes},
+        orders=await connection.fetchval("SELECT count(*) FROM orders"),
+        members=totals.members,
+        cached_members=totals.cached_members,
+        issued=issued,
+        top=[dict(row) for row in top],
+        balances=balances,
+        expiring=[
+            {"days": days, "points": row["points"], "members": row["members"]}
+            for days, row in zip(EXPIRING_DAYS, expiring, strict=True)
+        ],
+        differences=totals.differences({name for name, policy in program.wallets.items() if policy.spendable}),
+    )
+
+
+def as_json(report: Report) -> bytes:
+    """The report for a program to read."""
+    return orjson.dumps(asdict(report), option=orjson.OPT_INDENT_2)
+
+
+def show(report: Report) -> None:
+    """The report for a person to read."""
+    run = report.run
+    console.rule("[bold]What a year of shopping came to")
+    console.print(
+        f"{report.orders:,} orders of {report.members:,} members, up to {rfc3339(run.until)}.  "
+        + ", ".join(f"{outcome}: {events:,}" for outcome, events in report.outcomes.items())
+    )
+    _show_issued(report)
+    _show_top(report)
+    _show_expiring(report)
+    console.print(
+        f"{run.sent:,} orders in {run.seconds:.1f} s: {run.sent / run.seconds:,.0f} orders/s from the first one read to"
+        f" the last one in Kafka and Redis, {run.postings:,} new postings."
+    )
+    if run.postings == 0:
+        console.print("[bold]Nothing changed:[/] every one of these orders had been counted before.")
+    _show_proof(report)
+
+
+def _show_issued(report: Report) -> None:
+    by_category: dict[str, int] = {}
+    for categories in report.issued.values():
+        for category, points in categories.items():
+            by_category[category] = by_category.get(category, 0) + points
+    shown = sorted(by_category, key=lambda category: -by_category[category])[:CATEGORIES_SHOWN]
+    legend = Text("Points issued by month: ")
+    for index, category in enumerate([*shown, OTHER]):
+        legend.append(f"{FILLS[index] * 2} {category.lower()}  ", style=COLOURS[index])
+    most = max((sum(categories.values()) for categories in report.issued.values()), default=1)
+    table = Table(title=legend, title_justify="left", box=None, show_header=False, padding=(0, 1))
+    for month, categories in report.issued.items():
+        total = sum(categories.values())
+        parts = [categories.get(category, 0) for category in shown]
+        table.add_row(month, _bar([*parts, total - sum(parts)], most), f"{total:,}")
+    console.print(table)
+
+
+def _bar(parts: list[int], most: int) -> Text:
+    """A bar of parts, each as long as its share; rounding errors do not add up along it."""
+    bar = Text()
+    done = 0
+    for index, part in enumerate(parts):
+        start, done = done * BAR_CELLS // most, done + part
+        bar.append(FILLS[index] * (done * BAR_CELLS // most - start), style=COLOURS[index])
+    return bar
+
+
+def _show_top(report: Report) -> None:
+    table = Table(title="Members with the most points", title_justify="left")
+    table.add_column("member")
+    for bucket in (Bucket.ISSUED, Bucket.AVAILABLE, Bucket.PENDING, Bucket.EXPIRED):
+        table.add_column(bucket, justify="right")
+    for member in report.top:
+        amounts = [f"{member[bucket]:,}" for bucket in ("issued", "available", "pending", "expired")]
+        table.add_row(str(member["member_id"]), *amounts)
+    console.print(table)
+
+
+def _show_expiring(report: Report) -> None:
+    points = report.balances.get(report.wallet, {})
+    console.print(
+        f"Of {-points.get(Bucket.ISSUED, 0):,} points issued, {points.get(Bucket.EXPIRED, 0):,} have expired,"
+        f" {points.get(Bucket.AVAILABLE, 0):,} are available and {points.get(Bucket.PENDING, 0):,} pending."
+    )
+    for item in report.expiring:
+        console.print(
+            f"  within {item['days']:>2} days {item['points']:>9,} more expire, of {item['members']:,} members"
+        )
+
+
+def _show_proof(report: Report) -> None:
+    if report.differences:
+        console.print("[bold red]The books do not agree:")
+        for difference in report.differences:
+            console.print(f"  {difference}", style="red")
+        return
+    cached = (
+        "Redis"
+        if report.cached_members == report.members
+        else f"Redis (which has {report.cached_members:,} of {report.members:,} members; it fills as they are read)"
+    )
+    console.print(f"[bold green]The books agree:[/] movements = balances = open lots = {cached}.")

@@ -1,0 +1,115 @@
+"""`pointstream run`, `init` and `up`: the processes of an installation."""
+
+import asyncio
+import importlib
+import signal
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy import stack
+from services.cli.config import console, errors, fail, load_settings
+from services.cli.processes import Worker, WorkerEndedError, running
+from shared.contracts.program import ProgramError
+from shared.ledger.installation import Clock, InstallationError
+from shared.logging import configure_logging
+from shared.settings import Settings
+from shared.setup import set_up
+
+ALL = "all"
+
+ProgramFile = Annotated[
+    Path | None,
+    typer.Option("--program", help="The program to decide by; POINTSTREAM_PROGRAM or the grocer's unless given."),
+]
+Installation = Annotated[
+    str | None, typer.Option("--installation", help="Which installation; POINTSTREAM_INSTALLATION unless given.")
+]
+
+
+def init(program: ProgramFile = None, installation: Installation = None) -> None:
+    """Make an installation: its database, its program and its topics. Doing it again changes nothing."""
+    settings = load_settings(installation=installation, program=program)
+    prepare(settings)
+    console.print(f"Installation [bold]{settings.installation}[/] is ready, with the program {settings.program}.")
+
+
+def prepare(settings: Settings, clock: Clock = Clock.LIVE) -> None:
+    """Set an installation up, or end the command with what is wrong."""
+    try:
+        asyncio.run(set_up(settings, settings.program, clock))
+    except (ProgramError, InstallationError) as error:
+        fail(str(error))
+
+
+def run(
+    worker: Annotated[str, typer.Argument(help="earn, publisher, expiry, api or all")],
+    installation: Installation = None,
+) -> None:
+    """Run a worker in the foreground, or all of them; Ctrl-C stops it."""
+    settings = load_settings(installation=installation)
+    if worker == ALL:
+        raise typer.Exit(run_all(settings))
+    if worker not in list(Worker):
+        fail(f"{worker!r} is no worker; say {', '.join(Worker)} or {ALL}")
+    configure_logging(worker)
+    importlib.import_module(f"services.{worker}.app").run(settings)
+
+
+def up(program: ProgramFile = None, installation: Installation = None) -> None:
+    """Bring up the stack and all workers, and say how to try them; Ctrl-C stops the workers."""
+    try:
+        stack.up(stack.home(), lambda line: errors.print(line, highlight=False))
+    except stack.StackError as error:
+        fail(str(error))
+    settings = load_settings(installation=installation, program=program)
+    prepare(settings)
+    console.print(
+        f"""
+[bold]Pointstream is coming up.[/] Kafka {settings.kafka} · Redis {settings.redis} · API http://127.0.0.1:{settings.api_port}
+
+Try, in another terminal:
+  pointstream send --events programs/example-events.jsonl     two orders, as a shop would publish them
+  pointstream member alice                                    what they came to
+  curl http://127.0.0.1:{settings.api_port}/v1/members/alice/balance
+
+Ctrl-C stops the workers; `pointstream stack down` stops the servers.
+"""
+    )
+    raise typer.Exit(run_all(settings))
+
+
+def run_all(settings: Settings) -> int:
+    """Run all workers until Ctrl-C or SIGTERM; the exit code says whether one of them ended by itself."""
+
+    async def supervise() -> None:
+        async with running(list(Worker), settings, log_level="info") as children:
+            await children.until_one_ends()
+
+    try:
+        asyncio.run(until_signal(supervise()))
+    except WorkerEndedError as error:
+        errors.print(str(error), style="red", highlight=False)
+        return 1
+    return 0
+
+
+async def until_signal(work: Awaitable[None]) -> None:
+    """Do something until it is done, or until SIGINT or SIGTERM, which cancel it and are then no error."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+
+    def stop() -> None:
+        told.set()
+        task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not told.is_set():
+            raise

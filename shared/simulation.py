@@ -1,0 +1,89 @@
+"""The pure core without a server: the same events and program give the same postings as through Kafka (DESIGN 14)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from shared.contracts.defect import Undecodable
+from shared.contracts.order_paid import DecodedOrder, decode
+from shared.domain.decide import decide
+from shared.domain.ids import EventId, EventSource, MemberId
+from shared.domain.model import Account, OrderPaid, Outcome, Posting, RatedOrder, Sweep
+from shared.domain.program import Programs
+from shared.domain.time import Instant
+
+
+@dataclass(slots=True)
+class Refused:
+    """An event that could not be used: the path of the field that is wrong, and why."""
+
+    number: int
+    path: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Member:
+    """What the events came to for one member."""
+
+    account: Account
+    postings: list[Posting] = field(default_factory=list)
+    orders: list[RatedOrder] = field(default_factory=list)
+    outcomes: list[tuple[EventSource, EventId, Outcome]] = field(default_factory=list)
+
+
+class Simulation:
+    """Takes events in the order of their arrival, one at a time."""
+
+    def __init__(self, programs: Programs) -> None:
+        self.members: dict[MemberId, Member] = {}
+        self.refused: list[Refused] = []
+        self.duplicates = 0
+        self.events = 0
+        self._programs = programs
+        self._digests: dict[tuple[EventSource, EventId], bytes] = {}
+
+    def feed(self, value: bytes, headers: Iterable[tuple[str, bytes]], arrived_at: Instant | None) -> None:
+        """Take in a message. It arrives at `arrived_at`, or without one when its order was paid."""
+        self.events += 1
+        try:
+            decoded = decode(value, tuple(headers))
+        except Undecodable as error:
+            self.refused.append(Refused(self.events, error.path, error.reason))
+            return
+        key = (decoded.ref.source, decoded.ref.event_id)
+        first = self._digests.setdefault(key, decoded.digest)
+        if first is not decoded.digest:
+            self._repeated(first, decoded)
+            return
+        self._decide(decoded, decoded.order.occurred_at if arrived_at is None else arrived_at)
+
+    def settle(self, until: Instant) -> None:
+        """Let time pass for all members."""
+        for member in self.members.values():
+            decision = decide(member.account, Sweep(member.account.member_id, until), self._programs)
+            self._keep(member, decision.account, decision.postings)
+
+    def _decide(self, decoded: DecodedOrder, arrived_at: Instant) -> None:
+        member_id = decoded.order.member_id
+        member = self.members.get(member_id)
+        if member is None:
+            member = self.members[member_id] = Member(Account(member_id))
+        decision = decide(member.account, OrderPaid(decoded.ref, arrived_at, decoded.order), self._programs)
+        member.outcomes.append((decoded.ref.source, decoded.ref.event_id, decision.outcome))
+        if decision.order is not None:
+            member.orders.append(decision.order)
+        self._keep(member, decision.account, decision.postings)
+
+    def _repeated(self, first: bytes, decoded: DecodedOrder) -> None:
+        if first == decoded.digest:
+            self.duplicates += 1
+        else:
+            reason = "the same source and id were used before for an event with other content, and that one stands"
+            self.refused.append(Refused(self.events, "id", reason))
+
+    @staticmethod
+    def _keep(member: Member, account: Account, postings: tuple[Posting, ...]) -> None:
+        """Remember the account without its closed lots: nothing falls due in them any more."""
+        member.postings += postings
+        lots = {lot_id: lot for lot_id, lot in account.lots.items() if lot.remaining}
+        member.account = replace(account, lots=lots) if len(lots) < len(account.lots) else account

@@ -1,0 +1,56 @@
+"""Workers are Faust apps: Faust gives them a supervised life, aiokafka their events (DESIGN 1).
+
+Faust's own consumer, producer and web server stay off: its agents acknowledge events that were never processed, and
+its web server listens on every address.
+"""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import faust
+import uvloop
+from faust.app.base import BootStrategy
+from mode import Service, ServiceT
+
+from shared.settings import Settings
+
+STOP_TIMEOUT_S = 8.0
+"""What a service may take to stop by itself; the whole process is gone within 10 s."""
+
+
+class _Boot(BootStrategy):
+    enable_kafka_consumer = False
+    enable_kafka_producer = False
+    enable_web = False
+
+
+class WorkerApp(faust.App):
+    """A Faust app that hosts services and none of Faust's own transports."""
+
+    BootStrategy = _Boot
+
+
+def worker_app(name: str, settings: Settings) -> WorkerApp:
+    """An app for the worker `name` of the installation; give it services with `app.service`."""
+    return WorkerApp(
+        settings.group(name),
+        broker=f"kafka://{settings.kafka}",
+        datadir=Path(tempfile.gettempdir()) / f"pointstream-{settings.group(name)}",
+        web_enabled=False,
+        stream_wait_empty=False,
+    )
+
+
+def run_worker(name: str, settings: Settings, make_service: Callable[[], Service]) -> NoReturn:
+    """Run a service as the worker `name`, in the foreground, until SIGTERM or SIGINT; exits the process."""
+    uvloop.install()
+    app = worker_app(name, settings)
+
+    class _Hosted(faust.Worker):
+        def on_init_dependencies(self) -> "list[ServiceT]":
+            return [*super().on_init_dependencies(), make_service()]
+
+    _Hosted(app, override_logging=False, redirect_stdouts=False, quiet=True).execute_from_commandline()
+    raise SystemExit(0)

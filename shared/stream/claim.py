@@ -1,0 +1,64 @@
+"""Owning partitions: which generation this worker has of each, and where to read on. PostgreSQL decides, not Kafka."""
+
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from shared.ledger import statements
+from shared.ledger.database import Pool
+
+
+class TrimmedError(Exception):
+    """Events were deleted from the log before they were read. Nothing can bring them back, so nobody may go on."""
+
+
+@dataclass(slots=True)
+class Claim:
+    """The partitions that a worker owns since its last assignment: their generation, and the next offset of each."""
+
+    generations: dict[TopicPartition, int]
+    positions: dict[TopicPartition, int]
+
+
+async def claim_partitions(
+    pool: Pool, consumer: AIOKafkaConsumer, group: str, partitions: list[TopicPartition]
+) -> Claim:
+    """Become the owner of `partitions`, fence whoever was it before, and seek to where the ledger stands.
+
+    Raises `TrimmedError` where the log begins behind that.
+    """
+    if not partitions:
+        return Claim({}, {})
+    rows = await pool.fetch(
+        statements.CLAIM_PARTITIONS,
+        group,
+        [partition.topic for partition in partitions],
+        [partition.partition for partition in partitions],
+    )
+    beginnings = await consumer.beginning_offsets(partitions)
+    claim = Claim({}, {})
+    for row in rows:
+        partition = TopicPartition(row["topic"], row["partition"])
+        position = _position(partition, row["next_offset"], beginnings[partition])
+        claim.generations[partition] = row["generation"]
+        claim.positions[partition] = position
+        consumer.seek(partition, position)
+    return claim
+
+
+async def check_gap(consumer: AIOKafkaConsumer, partition: TopicPartition, expected: int) -> None:
+    """Offsets may have gaps (markers of transactions), but not because the log was trimmed under its reader."""
+    _position(partition, expected, (await consumer.beginning_offsets([partition]))[partition])
+
+
+def _position(partition: TopicPartition, expected: int, beginning: int) -> int:
+    """Where to read on. A partition that was never read begins where its log does."""
+    if expected == 0:
+        return beginning
+    if expected < beginning:
+        raise TrimmedError(
+            f"{partition.topic}/{partition.partition} now begins at offset {beginning}, but the ledger has read it up"
+            f" to {expected} only: events between were deleted by retention. Send them again, then set next_offset"
+            f" of this partition in consumer_offsets to {beginning}"
+        )
+    return expected

@@ -1,0 +1,112 @@
+"""The published documents are those of the models, and what they show is true."""
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+from contract_messages import DATA, binary, data_with, data_without, refusal
+from jsonschema import Draft202012Validator, FormatChecker
+
+from shared.contracts import examples, order_paid, points_changed
+from shared.contracts.asyncapi import document, headers_schema
+from shared.contracts.points_changed import PointsChangedData
+from shared.contracts.schemas import DATA_OF, DIRECTORY, documents, schema_of
+
+EXAMPLES = {"order-paid.v1": examples.ORDER_PAID, "points-changed.v1": examples.POINTS_CHANGED}
+
+
+def validator(schema: dict[str, Any]) -> Draft202012Validator:
+    return Draft202012Validator(schema, format_checker=FormatChecker())
+
+
+@pytest.mark.parametrize("name", documents())
+def test_a_committed_document_is_that_of_the_models(name: str) -> None:
+    committed = (DIRECTORY / name).read_text(encoding="utf-8")
+    assert committed == documents()[name], "run `python -m shared.contracts.schemas` and commit what it writes"
+
+
+@pytest.mark.parametrize("contract", DATA_OF)
+def test_a_schema_is_valid_and_describes_every_field_of_the_data(contract: str) -> None:
+    schema = schema_of(contract)
+    Draft202012Validator.check_schema(schema)
+    assert [name for name, field in schema["properties"].items() if not field.get("description")] == []
+
+
+@pytest.mark.parametrize("contract", DATA_OF)
+def test_an_example_keeps_its_schema(contract: str) -> None:
+    validator(schema_of(contract)).validate(EXAMPLES[contract]["payload"])
+
+
+@pytest.mark.parametrize(
+    ("contract", "event_type", "sent_by_us"),
+    [("order-paid.v1", order_paid.TYPE, False), ("points-changed.v1", points_changed.TYPE, True)],
+)
+def test_the_headers_of_an_example_keep_their_schema(contract: str, event_type: str, sent_by_us: bool) -> None:
+    validator(headers_schema(event_type, sent_by_us=sent_by_us)).validate(EXAMPLES[contract]["headers"])
+
+
+def test_the_examples_are_messages_that_the_code_takes() -> None:
+    value = json.dumps(examples.ORDER_PAID["payload"]).encode()
+    headers = [(name, text.encode()) for name, text in examples.ORDER_PAID["headers"].items()]
+    assert order_paid.decode(value, headers).order.order_id == "o-77120"
+    PointsChangedData.model_validate_json(json.dumps(examples.POINTS_CHANGED["payload"]))
+
+
+BROKEN: list[dict[str, Any]] = [
+    data_without("member_id"),
+    data_without("lines.0.paid"),
+    data_with("order_id", "x" * 129),
+    data_with("channel", "a\0b"),
+    data_with("paid", "1900"),
+    data_with("paid", -1),
+    data_with("paid", True),
+    data_with("currency", "usd"),
+    data_with("lines", []),
+    data_with("lines.0.quantity", 10**9 + 1),
+    data_with("occurred_at", "2026-03-01T13:30:00"),
+]
+
+
+@pytest.mark.parametrize("data", BROKEN)
+def test_what_the_schema_forbids_the_reader_refuses(data: dict[str, Any]) -> None:
+    assert list(validator(schema_of("order-paid.v1")).iter_errors(data))
+    assert refusal(binary(data)).path.startswith("data")
+
+
+def test_the_schema_takes_what_the_reader_takes() -> None:
+    schema = validator(schema_of("order-paid.v1"))
+    schema.validate(DATA)
+    schema.validate(data_with("lines.0.colour", "blue"))
+
+
+def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
+    text = yaml.safe_load((DIRECTORY / "asyncapi.yaml").read_text(encoding="utf-8"))
+    references = list(_references(text))
+    assert references
+    for reference in references:
+        if reference.startswith("#/"):
+            node = text
+            for step in reference.removeprefix("#/").split("/"):
+                node = node[step]
+        else:
+            assert (DIRECTORY / reference).is_file()
+
+
+def test_the_asyncapi_document_has_a_channel_an_operation_and_an_example_for_each_message() -> None:
+    described = document()
+    assert described["asyncapi"] == "3.0.0"
+    messages = described["components"]["messages"]
+    assert {message["name"] for message in messages.values()} == {order_paid.TYPE, points_changed.TYPE}
+    for name, message in messages.items():
+        assert message["examples"]
+        assert message["bindings"]["kafka"]["key"]
+        assert name in described["channels"][name]["messages"]
+    assert {operation["action"] for operation in described["operations"].values()} == {"receive", "send"}
+
+
+def _references(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["$ref"]] if "$ref" in node else []
+        return own + [found for value in node.values() for found in _references(value)]
+    return [found for value in node for found in _references(value)] if isinstance(node, list) else []
