@@ -115,7 +115,7 @@ def documents(draw: st.DrawFn, zone: str, start: datetime) -> list[Document]:
     """One to three versions of a program, the first in force some days before `start`."""
     begins = [start - FIRST_VERSION_STARTS]
     begins += draw(st.lists(st.sampled_from([start, start + TICK, start + timedelta(days=2)]), max_size=2, unique=True))
-    versions = []
+    versions: list[Document] = []
     for number, begin in enumerate(sorted(begins), start=1):
         rules = draw(st.lists(RULES, min_size=1, max_size=4))
         versions.append(
