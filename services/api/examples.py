@@ -32,11 +32,12 @@ _WALLETS = {
 _BALANCE = {
     "member_id": "M-1001",
     "version": 3,
-    "as_of": "2026-06-01T09:30:00.250Z",
+    "as_of": "2026-06-01T09:30:00.250000Z",
     "next_due_at": "2026-06-10T04:00:00Z",
     "wallets": _WALLETS,
 }
 
+# Nothing in an example is null: FastAPI leaves such members out.
 _ACCRUAL = {
     "version": 3,
     "kind": "accrual",
@@ -65,20 +66,11 @@ _ACCRUAL = {
             "lot": 3,
             "order": "A-7731",
         },
-        {
-            "wallet": "growth",
-            "from": "issued",
-            "to": "available",
-            "amount": 59,
-            "rule": "growth",
-            "lot": None,
-            "order": "A-7731",
-        },
     ],
-    "balances": _WALLETS,
+    "balances": {"points": _WALLETS["points"]},
 }
 
-_STATEMENT = {"member_id": "M-1001", "entries": [_ACCRUAL], "next_cursor": "AQAAAAAAAAADXjQw3mJI"}
+_STATEMENT = {"member_id": "M-1001", "entries": [_ACCRUAL], "next_cursor": "AQAAAAAAAAADdBRhv0Co"}
 
 
 def _ok(model: type, example: object, headers: dict[str, Any] | None = None) -> dict[str, Any]:

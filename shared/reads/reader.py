@@ -220,7 +220,7 @@ async def open_reader(settings: Settings, clock: Callable[[], Instant] = wall_cl
     PostgreSQL is needed for it, Redis is not. Raises connection errors as they come, and `InstallationError` where
     there is no installation yet. The program's versions are those that are registered by now.
     """
-    pool = await open_pool(settings.database, Role.READER, CONNECTIONS_MAX)
+    pool = await open_pool(settings.database, Role.READER, max_size=CONNECTIONS_MAX)
     try:
         async with pool.acquire() as connection:
             installation = await read_installation(connection)

@@ -257,13 +257,16 @@ class Ingest(Service):
             self._claim = NOTHING_CLAIMED
 
     async def assigned(self, partitions: list[TopicPartition]) -> None:
-        """Partitions came: claim them."""
+        """Partitions came: claim them. What fails here would be swallowed by the group's coordinator."""
         log.info("assigned", partitions=len(partitions), group=self._group)
-        if self._pool is not None and self._consumer is not None:
-            try:
-                await self._take_over(self._pool, self._consumer, partitions)
-            except CONNECTION_ERRORS:
-                await self._start_over(self._pool, self._consumer)
+        if self._pool is None or self._consumer is None:
+            return
+        try:
+            await self._take_over(self._pool, self._consumer, partitions)
+        except CONNECTION_ERRORS:
+            await self._start_over(self._pool, self._consumer)
+        except Exception as error:
+            await self.crash(error)
 
 
 class _Listener(ConsumerRebalanceListener):

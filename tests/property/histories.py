@@ -78,15 +78,15 @@ EXPIRIES: st.SearchStrategy[Any] = st.one_of(
     st.builds(lambda years: {"end_of_year": years}, st.integers(0, 2)),
 )
 PENDINGS = st.builds(lambda days, exact: {"days": days, "exact": exact}, DAYS, st.booleans())
-MATCHES = st.fixed_dictionaries(
-    {},
-    optional={
-        "categories": st.sampled_from([["fresh"], ["dry", "fresh"]]),
-        "brands": st.just(["house"]),
-        "skus": st.sampled_from([["apple"], ["apple", "salt"]]),
-        "channels": st.just(["app"]),
-        "stores": st.just(["north"]),
-    },
+MATCHES: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        {},
+        {"categories": ["fresh"]},
+        {"categories": ["dry", "fresh"], "brands": ["house"]},
+        {"skus": ["apple", "salt"]},
+        {"channels": ["app"]},
+        {"stores": ["north"], "categories": ["fresh"]},
+    ]
 )
 RULES = st.fixed_dictionaries(
     {"wallet": st.sampled_from(sorted(ACROSS)), "rate": RATES},
@@ -102,7 +102,7 @@ GOODS = st.sampled_from(
         ("bag", None, None),
     ]
 )
-PRICES = st.integers(0, 300) | st.integers(0, 30_000)
+PRICES = st.sampled_from([0, 1, 99, 100, 2_005, 5_990, 11_995]) | st.integers(0, 30_000)
 SETTLEMENTS = st.sampled_from([(0, 0, 0), (10, 0, 0), (0, 19, 0), (5, 7, 30), (0, 8, 100), (100, 0, 0)])
 """Percent of discount, of tax, and of what is due that points pay for."""
 PLACES = st.tuples(
@@ -195,7 +195,7 @@ def histories(draw: st.DrawFn) -> History:
         scratch.order_paid(order, now)
         history.steps.append(Arrival(now, order))
     history.end = now + draw(st.sampled_from([timedelta(0), timedelta(days=3), timedelta(days=900)]))
-    history.steps = draw(_with_sweeps(scratch, history.steps, history.end))
+    history.steps = draw(_with_sweeps(scratch, history.steps))
     return history
 
 
@@ -206,7 +206,8 @@ def _dues(model: NaiveModel) -> list[datetime]:
 def _next_arrival(model: NaiveModel, now: datetime) -> st.SearchStrategy[datetime]:
     """Soon after the last one, or around an instant at which something falls due or has just to be settled."""
     steps = [timedelta(seconds=-1), timedelta(0), TICK, timedelta(minutes=1), timedelta(hours=5), timedelta(days=1)]
-    soon = st.sampled_from([now + step for step in [*steps, timedelta(days=25)]])
+    steps += [timedelta(days=days) for days in (2, 4, 25)]
+    soon = st.sampled_from([now + step for step in steps])
     around = [due + late + tick for due in _dues(model) for late in (timedelta(0), model.lateness) for tick in _ticks()]
     around = [at for at in around if now <= at <= now + timedelta(days=800)]
     return soon | st.sampled_from(around) if around else soon
@@ -226,24 +227,26 @@ def _paid_at(model: NaiveModel, arrived_at: datetime, zone: str, day: date) -> s
     by_lag = [arrived_at - lag + tick for lag in limits for tick in _ticks()]
     midnights = [first_instant(zone, date.fromordinal(day.toordinal() + shift)) for shift in (-2, -1, 0, 1, 2, 3)]
     starts = [datetime.fromisoformat(document["effective_from"]) for document in model.documents]
-    nearby = [at + tick for at in (*midnights, *starts, *_dues(model)) for tick in _ticks()]
-    return st.sampled_from(by_lag) | st.sampled_from(nearby).map(lambda at: at.astimezone(UTC))
+    nearby = [(at + tick).astimezone(UTC) for at in (*midnights, *starts, *_dues(model)) for tick in _ticks()]
+    nearby = [at for at in nearby if abs(arrived_at - at) <= timedelta(days=20)]
+    at_once = st.just(arrived_at)
+    return st.one_of(at_once, st.sampled_from(by_lag), st.sampled_from(nearby) if nearby else at_once)
 
 
 @st.composite
-def _with_sweeps(
-    draw: st.DrawFn, model: NaiveModel, arrivals: list[Arrival | Sweep], end: datetime
-) -> list[Arrival | Sweep]:
+def _with_sweeps(draw: st.DrawFn, model: NaiveModel, arrivals: list[Arrival | Sweep]) -> list[Arrival | Sweep]:
     """The same arrivals, with sweeps between them that no later arrival forbids."""
     steps: list[Arrival | Sweep] = []
     settled = sorted({posting["occurred_at"] for member in model.members.values() for posting in member.postings})
+    before = datetime.min.replace(tzinfo=UTC)
     for index, arrival in enumerate(arrivals):
         waiting = [later.arrived_at for later in arrivals[index:] if isinstance(later, Arrival)]
         watermark = min(waiting) - model.lateness
-        instants = [watermark, watermark - TICK, *(at for at in settled if at <= watermark)]
-        if draw(st.booleans()):
-            steps.append(Sweep(draw(st.sampled_from(instants)), draw(st.sampled_from(["m1", "m2"]))))
+        instants = [at for at in settled if before < at <= watermark] or [watermark, watermark - TICK]
+        for until in sorted(draw(st.lists(st.sampled_from(instants), max_size=2))):
+            steps.append(Sweep(until, draw(st.sampled_from(["m1", "m1", "m2"]))))
         steps.append(arrival)
+        before = watermark
     return steps
 
 

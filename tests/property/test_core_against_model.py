@@ -165,7 +165,9 @@ def _lots_of_model(model: NaiveModel, member: str) -> list[tuple[Any, ...]]:
 
 def _points_of_core(core: Core, member: str) -> dict[str, dict[str, dict[str, int]]]:
     return {
-        order.order_id: {line.line_id: {**line.points} for line in order.lines if line.points}
+        order.order_id: {
+            line.line_id: {str(rule): n for rule, n in line.points.items()} for line in order.lines if line.points
+        }
         for order in core.orders.values()
         if order.member_id == member
     }

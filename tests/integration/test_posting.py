@@ -1,0 +1,219 @@
+"""The ledger counts every event once, all or nothing, and gives its postings gapless positions."""
+
+import asyncio
+from dataclasses import replace
+
+import asyncpg
+import pytest
+
+from shared.domain.ids import MemberId
+from shared.domain.model import Sweep
+from shared.domain.program import Programs
+from shared.domain.time import DAY_US, Instant
+from shared.ledger.batch import Batch, DeadLetter, FencedError, Message, Posted, Progress
+from shared.ledger.database import Pool, Role
+from shared.ledger.installation import load_programs
+from shared.ledger.post import CONFLICTING_DUPLICATE, post
+from shared.ledger.sharding import shard_of
+from shared.settings import Settings
+from shared.setup import open_ledger
+from tests.support.orders import NOON, consumed
+
+SHARDS = 4
+
+
+@pytest.fixture
+async def programs(ledger: Pool) -> Programs:
+    async with ledger.acquire() as connection:
+        return await load_programs(connection)
+
+
+async def available(ledger: Pool, member_id: str = "alice") -> int:
+    points = await ledger.fetchval(
+        "SELECT (balances -> 'points' ->> 'available')::bigint FROM accounts WHERE shard = $1 AND member_id = $2",
+        shard_of(member_id, SHARDS),
+        member_id,
+    )
+    return points or 0
+
+
+async def test_an_event_that_comes_twice_in_a_batch_counts_once(ledger: Pool, programs: Programs) -> None:
+    posted = await post(ledger, Batch(events=[consumed("o-1"), consumed("o-1")]), programs, SHARDS)
+    assert (posted.postings, posted.duplicates, posted.dead_letters) == (1, 1, 0)
+    assert await available(ledger) == 10
+
+
+async def test_an_event_that_comes_again_in_a_later_batch_counts_once(ledger: Pool, programs: Programs) -> None:
+    await post(ledger, Batch(events=[consumed("o-1")]), programs, SHARDS)
+    posted = await post(ledger, Batch(events=[consumed("o-1")]), programs, SHARDS)
+    assert (posted.postings, posted.duplicates, posted.dead_letters) == (0, 1, 0)
+    assert await available(ledger) == 10
+
+
+@pytest.mark.parametrize("same_batch", [True, False])
+async def test_a_used_id_with_other_content_is_a_dead_letter_and_the_first_stands(
+    ledger: Pool, programs: Programs, same_batch: bool
+) -> None:
+    first = consumed("o-1", cents=[1000])
+    other = consumed("o-1", cents=[9900], offset=7)
+    batches = [[first, other]] if same_batch else [[first], [other]]
+    for events in batches:
+        posted = await post(ledger, Batch(events=events), programs, SHARDS)
+    assert posted.dead_letters == 1
+    assert await available(ledger) == 10
+    letter = await ledger.fetchrow('SELECT defect, path, "offset", message_value FROM dead_letters')
+    assert letter is not None
+    assert (letter["defect"], letter["path"], letter["offset"]) == (CONFLICTING_DUPLICATE, "id", 7)
+    assert letter["message_value"] == other.message.value
+
+
+async def test_a_used_id_with_another_member_in_it_is_a_dead_letter_too(ledger: Pool, programs: Programs) -> None:
+    members = [f"member-{number}" for number in range(20)]
+    await post(ledger, Batch(events=[consumed("o-1", members[0], event_id="e-1")]), programs, SHARDS)
+    for offset, member_id in enumerate(members[1:], 1):
+        batch = Batch(events=[consumed("o-1", member_id, event_id="e-1", offset=offset)])
+        posted = await post(ledger, batch, programs, SHARDS)
+        assert posted.dead_letters == 1
+        assert await available(ledger, member_id) == 0
+
+
+async def test_an_order_earns_once_whatever_events_tell_of_it(ledger: Pool, programs: Programs) -> None:
+    batch = Batch(events=[consumed("o-1"), consumed("o-1", event_id="again")])
+    await post(ledger, batch, programs, SHARDS)
+    posted = await post(ledger, Batch(events=[consumed("o-1", event_id="and-again")]), programs, SHARDS)
+    assert posted.outcomes == {"order_already_paid": 1}
+    assert await available(ledger) == 10
+    outcomes = await ledger.fetch("SELECT event_id, outcome FROM consumed_events")
+    assert {row["event_id"]: row["outcome"] for row in outcomes} == {
+        "o-1": "posted",
+        "again": "order_already_paid",
+        "and-again": "order_already_paid",
+    }
+
+
+async def test_an_order_without_a_point_is_kept_and_earns_nothing_when_it_comes_again(
+    ledger: Pool, programs: Programs
+) -> None:
+    batch = Batch(events=[consumed("o-1", cents=[99]), consumed("o-1", cents=[5000], event_id="again")])
+    posted = await post(ledger, batch, programs, SHARDS)
+    assert posted.outcomes == {"nothing_earned": 1, "order_already_paid": 1}
+    assert await ledger.fetchval("SELECT count(*) FROM orders") == 1
+    assert await ledger.fetchval("SELECT count(*) FROM accounts") == 0
+
+
+async def test_two_workers_with_the_same_events_count_each_once(ledger: Pool, programs: Programs) -> None:
+    events = [consumed(f"o-{number}", f"member-{number % 7}") for number in range(200)]
+    results = await asyncio.gather(
+        *(post(ledger, Batch(events=list(order)), programs, SHARDS) for order in (events, events[::-1], events))
+    )
+    assert sum(result.postings for result in results) == 200
+    assert sum(result.duplicates for result in results) == 400
+    assert await ledger.fetchval("SELECT count(*) FROM postings") == 200
+
+
+async def test_positions_and_versions_have_no_gap_when_workers_meet(ledger: Pool, programs: Programs) -> None:
+    async def work(worker: int) -> None:
+        for batch in range(5):
+            events = [consumed(f"o-{worker}-{batch}-{n}", f"member-{n % 11}") for n in range(30)]
+            await post(ledger, Batch(events=events), programs, SHARDS)
+
+    await asyncio.gather(*(work(worker) for worker in range(4)))
+    shards = await ledger.fetch(
+        "SELECT h.pos, count(p.pos) AS postings, min(p.pos) AS first, max(p.pos) AS last FROM shard_heads h"
+        " LEFT JOIN postings p USING (shard) GROUP BY h.shard, h.pos"
+    )
+    assert sum(row["postings"] for row in shards) == 600
+    assert all(row["pos"] == row["postings"] == (row["last"] or 0) for row in shards)
+    accounts = await ledger.fetch(
+        "SELECT a.version, count(*) AS postings, max(p.version) AS last FROM accounts a"
+        " JOIN postings p USING (shard, member_id) GROUP BY a.shard, a.member_id, a.version"
+    )
+    assert len(accounts) == 11
+    assert all(row["version"] == row["postings"] == row["last"] for row in accounts)
+
+
+async def test_a_failure_in_the_middle_leaves_nothing(ledger: Pool, programs: Programs) -> None:
+    await ledger.execute("INSERT INTO consumer_offsets VALUES ('g', 'orders', 0, 5, 1)")
+    unwritable = replace(consumed("o-2"), digest=None)  # type: ignore[arg-type]
+    batch = Batch("g", [consumed("o-1"), unwritable], progress=[Progress("orders", 0, 9, 1, NOON)])
+    with pytest.raises(asyncpg.PostgresError):
+        await post(ledger, batch, programs, SHARDS)
+    for table in ("postings", "movements", "accounts", "lots", "orders", "consumed_events"):
+        assert await ledger.fetchval(f"SELECT count(*) FROM {table}") == 0, table  # noqa: S608
+    assert await ledger.fetchval("SELECT next_offset FROM consumer_offsets") == 5
+    assert await ledger.fetchval("SELECT sum(pos) FROM shard_heads") == 0
+
+
+async def test_the_worker_of_an_older_generation_posts_nothing(ledger: Pool, programs: Programs) -> None:
+    await ledger.execute("INSERT INTO consumer_offsets VALUES ('g', 'orders', 0, 5, 3), ('g', 'orders', 1, 5, 2)")
+    progress = [Progress("orders", 0, 9, 2, NOON), Progress("orders", 1, 9, 2, NOON)]
+    with pytest.raises(FencedError, match="orders/0"):
+        await post(ledger, Batch("g", [consumed("o-1")], progress=progress), programs, SHARDS)
+    assert await ledger.fetchval("SELECT count(*) FROM postings") == 0
+    assert await ledger.fetchval("SELECT max(next_offset) FROM consumer_offsets") == 5
+
+
+async def test_dead_letters_are_kept_as_they_came_beside_the_events_around_them(
+    ledger: Pool, programs: Programs
+) -> None:
+    message = Message("orders", 3, 42, NOON, None, b"\x00\xff not json", (("h", b"\xfe"),))
+    letter = DeadLetter(message, "not_json", "value", "The value is no JSON.")
+    posted = await post(ledger, Batch(events=[consumed("o-1")], dead_letters=[letter]), programs, SHARDS)
+    assert posted == Posted(posted.outcomes, 0, 1, 1)
+    row = await ledger.fetchrow('SELECT topic, partition, "offset", message_key, message_value FROM dead_letters')
+    assert row is not None
+    assert tuple(row) == ("orders", 3, 42, None, b"\x00\xff not json")
+    assert await available(ledger) == 10
+
+
+async def test_a_sweep_settles_once_however_often_it_comes(ledger: Pool, programs: Programs) -> None:
+    await post(ledger, Batch(events=[consumed("o-1")]), programs, SHARDS)
+    later = Instant(NOON + 200 * DAY_US)
+    sweeps = [Sweep(MemberId("alice"), later), Sweep(MemberId("alice"), later), Sweep(MemberId("nobody"), later)]
+    posted = await post(ledger, Batch(sweeps=sweeps), programs, SHARDS)
+    again = await post(ledger, Batch(sweeps=sweeps), programs, SHARDS)
+    assert (posted.postings, again.postings) == (1, 0)
+    assert await available(ledger) == 0
+    assert await ledger.fetchval("SELECT next_due_at FROM accounts") is None
+
+
+async def test_what_is_owed_is_repaid_first(ledger: Pool, programs: Programs) -> None:
+    """SEMANTICS G10, its second half: a debt of 100, then 150 are earned: debt 0, lot 50."""
+    await post(ledger, Batch(events=[consumed("o-1", cents=[500])]), programs, SHARDS)
+    shard = shard_of("alice", SHARDS)
+    await ledger.execute(
+        "UPDATE accounts SET balances = jsonb_set(balances, '{points,debt}', '-100') WHERE member_id = 'alice'"
+    )
+    await ledger.execute("INSERT INTO debts VALUES ($1, 'alice', 1, 'points', 'old-order', 100)", shard)
+    await post(ledger, Batch(events=[consumed("o-2", cents=[15_000])]), programs, SHARDS)
+    lot = await ledger.fetchrow("SELECT issued, remaining FROM lots WHERE lot_id = 2")
+    assert lot is not None
+    assert tuple(lot) == (150, 50)
+    assert await ledger.fetchval("SELECT count(*) FROM debts") == 0
+    assert await ledger.fetchval("SELECT (balances -> 'points' ->> 'debt')::int FROM accounts") == 0
+    assert await available(ledger) == 5 + 50
+
+
+@pytest.mark.parametrize("table", ["postings", "movements"])
+@pytest.mark.parametrize("change", ["DELETE FROM {}", "UPDATE {} SET pos = pos + 1", "TRUNCATE {} CASCADE"])
+async def test_nobody_changes_the_journal(
+    settings: Settings, ledger: Pool, programs: Programs, table: str, change: str
+) -> None:
+    await post(ledger, Batch(events=[consumed("o-1")]), programs, SHARDS)
+    for role in (Role.WRITER, Role.PUBLISHER, Role.READER):
+        async with open_ledger(settings, role) as pool:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await pool.execute(change.format(table))
+    superuser = await asyncpg.connect(settings.database)
+    try:
+        with pytest.raises(asyncpg.RestrictViolationError, match="append-only"):
+            await superuser.execute(change.format(table))
+    finally:
+        await superuser.close()
+
+
+@pytest.mark.parametrize("role", [Role.PUBLISHER, Role.READER])
+async def test_who_only_reads_cannot_write(settings: Settings, ledger: Pool, role: Role) -> None:
+    async with open_ledger(settings, role) as pool:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await pool.execute("INSERT INTO shard_heads VALUES (99)")

@@ -1,0 +1,231 @@
+"""What is in the journal comes out once: in points-changed for readers of committed records, and in Redis."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import orjson
+import pytest
+from aiokafka import AIOKafkaProducer
+from redis.asyncio import Redis
+
+from services.publisher.app import Publisher
+from shared.cache.balances import BalanceCache, CachedBalance
+from shared.contracts.points_changed import PointsChangedData
+from shared.domain.ids import MemberId, Shard
+from shared.domain.model import Sweep
+from shared.domain.time import DAY_US, Instant
+from shared.ledger.batch import Batch
+from shared.ledger.database import Pool
+from shared.ledger.installation import load_programs
+from shared.ledger.post import post
+from shared.settings import POINTS_CHANGED, Settings
+from shared.stream.topics import PUBLISHED
+from tests.support.installing import Make
+from tests.support.orders import NOON, consumed
+from tests.support.running import published, running
+
+SHARDS = 4
+Until = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
+
+
+@pytest.fixture
+async def settings(make_installation: Make) -> Settings:
+    return await make_installation(topics=True)
+
+
+@pytest.fixture
+async def cache(settings: Settings) -> AsyncIterator[BalanceCache]:
+    cache = BalanceCache(settings.redis, settings.installation, SHARDS)
+    yield cache
+    await cache.close()
+
+
+async def post_orders(ledger: Pool, count: int, start: int = 0, members: int = 10) -> None:
+    programs = await load_programs(ledger)
+    events = [consumed(f"o-{number}", f"member-{number % members}") for number in range(start, start + count)]
+    await post(ledger, Batch(events=events), programs, SHARDS)
+
+
+def is_cached(ledger: Pool, cache: BalanceCache) -> Callable[[], Awaitable[bool]]:
+    """Redis has come as far as the journal."""
+
+    async def check() -> bool:
+        heads = await ledger.fetch("SELECT shard, pos FROM shard_heads")
+        cursors = await cache.cursors([Shard(shard) for shard in range(SHARDS)])
+        return all((cursors[row["shard"]] or 0) == row["pos"] for row in heads)
+
+    return check
+
+
+async def versions(settings: Settings) -> dict[str, list[int]]:
+    """The versions that a reader of committed records sees, by member, in their order."""
+    seen: dict[str, list[int]] = {}
+    for record in await published(settings, SHARDS):
+        data = orjson.loads(record.value)
+        seen.setdefault(data["member_id"], []).append(data["version"])
+    return seen
+
+
+def is_published(settings: Settings, count: int) -> Callable[[], Awaitable[bool]]:
+    async def check() -> bool:
+        return len(await published(settings, SHARDS)) >= count
+
+    return check
+
+
+async def test_every_posting_comes_out_once_in_order(
+    settings: Settings, ledger: Pool, cache: BalanceCache, until: Until
+) -> None:
+    await post_orders(ledger, 200)
+    async with running(Publisher(settings)):
+        await until(is_published(settings, 200))
+        await post_orders(ledger, 100, start=200)
+        await until(is_published(settings, 300))
+        await until(is_cached(ledger, cache))
+    assert await versions(settings) == {f"member-{number}": list(range(1, 31)) for number in range(10)}
+
+
+async def test_records_keep_the_contract_and_say_what_the_journal_says(
+    settings: Settings, ledger: Pool, until: Until
+) -> None:
+    programs = await load_programs(ledger)
+    events = [consumed("o-1", cents=[5990, 11995], brand="Private")]
+    await post(ledger, Batch(events=events), programs, SHARDS)
+    await post(ledger, Batch(sweeps=[Sweep(MemberId("alice"), Instant(NOON + 300 * DAY_US))]), programs, SHARDS)
+    count = await ledger.fetchval("SELECT count(*) FROM postings")
+    async with running(Publisher(settings)):
+        await until(is_published(settings, count))
+    records = await published(settings, SHARDS)
+    assert len(records) == count > 2
+    for record in records:
+        data = PointsChangedData.model_validate_json(record.value)
+        headers = dict(record.headers)
+        assert record.key == headers["ce_partitionkey"] == b"alice"
+        assert (headers["ce_specversion"], headers["content-type"]) == (b"1.0", b"application/json")
+        assert headers["ce_id"] == f"{data.shard}-{data.pos}".encode()
+        assert record.partition == data.shard
+        row = await ledger.fetchrow("SELECT * FROM postings WHERE shard = $1 AND pos = $2", data.shard, data.pos)
+        assert row is not None
+        assert (row["member_id"], row["version"], row["kind"]) == (data.member_id, data.version, data.kind)
+        assert orjson.loads(row["balances"]) == orjson.loads(record.value)["balances"]
+        movements = await ledger.fetch(
+            "SELECT * FROM movements WHERE shard = $1 AND pos = $2 ORDER BY seq", data.shard, data.pos
+        )
+        said = [
+            (item["wallet"], item["from"], item["to"], item["amount"], item["rule"], item["lot_id"], item["order_id"])
+            for item in orjson.loads(record.value)["movements"]
+        ]
+        assert said == [tuple(movement)[3:] for movement in movements]
+
+
+async def test_a_publisher_goes_on_where_the_last_one_stopped(settings: Settings, ledger: Pool, until: Until) -> None:
+    for start in range(0, 150, 50):
+        await post_orders(ledger, 50, start=start)
+        async with running(Publisher(settings)):
+            await until(is_published(settings, start + 50))
+    assert await versions(settings) == {f"member-{number}": list(range(1, 16)) for number in range(10)}
+
+
+async def test_publishers_share_the_shards_and_take_over_from_each_other(
+    settings: Settings, ledger: Pool, until: Until
+) -> None:
+    async with running(Publisher(settings)):
+        await post_orders(ledger, 100)
+        await until(is_published(settings, 100))
+        async with running(Publisher(settings)):
+            await post_orders(ledger, 100, start=100)
+            await until(is_published(settings, 200))
+        await post_orders(ledger, 100, start=200)
+        await until(is_published(settings, 300))
+    assert await versions(settings) == {f"member-{number}": list(range(1, 31)) for number in range(10)}
+
+
+async def test_what_a_zombie_has_open_is_never_seen(settings: Settings, ledger: Pool, until: Until) -> None:
+    """A publisher that stalls inside a transaction is fenced by the next one, and its records stay invisible."""
+    zombie = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka, transactional_id=f"{settings.group('publisher')}-0", acks="all"
+    )
+    await zombie.start()
+    await zombie.begin_transaction()
+    await zombie.send_and_wait(settings.topic(POINTS_CHANGED), b"{}", key=b"x", partition=0)
+    await zombie.send_and_wait(settings.topic(PUBLISHED), b'{"0": 999}', key=b"0", partition=0)
+    await post_orders(ledger, 60)
+    async with running(Publisher(settings)):
+        await until(is_published(settings, 60))
+        with pytest.raises(Exception, match=r"(?i)fenced|epoch|another producer"):
+            await zombie.commit_transaction()
+    await zombie.stop()
+    assert await versions(settings) == {f"member-{number}": list(range(1, 7)) for number in range(10)}
+
+
+async def test_a_flushed_redis_fills_with_what_comes_next(
+    settings: Settings, ledger: Pool, cache: BalanceCache, until: Until
+) -> None:
+    async with running(Publisher(settings)):
+        await post_orders(ledger, 40)
+        await until(is_cached(ledger, cache))
+        await forget(settings)
+        await post_orders(ledger, 40, start=40, members=5)
+        await until(is_cached(ledger, cache))
+    cached = await cache.read_many([MemberId(f"member-{number}") for number in range(10)])
+    assert [entry.version if entry else None for entry in cached] == [12] * 5 + [None] * 5
+
+
+async def test_a_redis_that_came_back_from_an_old_snapshot_is_brought_up_to_date(
+    settings: Settings, ledger: Pool, cache: BalanceCache, until: Until
+) -> None:
+    async with running(Publisher(settings)):
+        await post_orders(ledger, 40)
+        await until(is_cached(ledger, cache))
+        snapshot = await dump(settings)
+        await post_orders(ledger, 40, start=40)
+        await until(is_cached(ledger, cache))
+        await forget(settings)
+        await restore(settings, snapshot)
+        await until(is_cached(ledger, cache))
+    cached = await cache.read_many([MemberId(f"member-{number}") for number in range(10)])
+    assert [entry.version for entry in cached if entry] == [8] * 10
+
+
+async def test_redis_keeps_the_newer_version_whoever_comes_last(settings: Settings, cache: BalanceCache) -> None:
+    newer = CachedBalance(MemberId("alice"), 5, None, b'{"points":{"available":5}}')
+    older = CachedBalance(MemberId("alice"), 4, None, b'{"points":{"available":4}}')
+    await cache.refill(newer)
+    await cache.refill(older)
+    assert await cache.read(MemberId("alice")) == newer
+
+
+async def test_an_outage_of_redis_does_not_stop_kafka(
+    settings: Settings, ledger: Pool, cache: BalanceCache, until: Until
+) -> None:
+    elsewhere = settings.model_copy(update={"redis": "redis://127.0.0.1:1/0"})
+    await post_orders(ledger, 50)
+    async with running(Publisher(elsewhere)):
+        await until(is_published(settings, 50))
+    async with running(Publisher(settings)):
+        await post_orders(ledger, 50, start=50)
+        await until(is_published(settings, 100))
+        await until(is_cached(ledger, cache))
+    assert await versions(settings) == {f"member-{number}": list(range(1, 11)) for number in range(10)}
+
+
+async def forget(settings: Settings) -> None:
+    """What a flush does to this installation."""
+    redis = Redis.from_url(settings.redis)
+    async for key in redis.scan_iter(f"{{{settings.installation}:*"):
+        await redis.delete(key)
+    await redis.aclose()
+
+
+async def dump(settings: Settings) -> dict[bytes, bytes]:
+    """What a snapshot keeps of this installation."""
+    redis = Redis.from_url(settings.redis)
+    found = {key: await redis.dump(key) async for key in redis.scan_iter(f"{{{settings.installation}:*")}
+    await redis.aclose()
+    return found
+
+
+async def restore(settings: Settings, snapshot: dict[bytes, bytes]) -> None:
+    redis = Redis.from_url(settings.redis)
+    await asyncio.gather(*(redis.restore(key, 0, value, replace=True) for key, value in snapshot.items()))
+    await redis.aclose()
