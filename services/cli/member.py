@@ -56,7 +56,7 @@ def member(
     except asyncpg.InvalidCatalogNameError:
         fail(f"There is no installation {settings.installation!r} here. `pointstream init` makes it.")
     except _AWAY as error:
-        fail(f"PostgreSQL does not answer: {error}\n`pointstream stack status` shows what runs.")
+        fail(f"PostgreSQL does not answer: {str(error) or repr(error)}\n`pointstream stack status` shows what runs.")
     if found is None:
         fail(f"Nothing was ever posted for member {_plain(member_id)!r} in installation {settings.installation!r}.")
     balance, entries, zone = found

@@ -1,5 +1,6 @@
 """The expiry worker: what falls due is settled as time passes, also where no event comes along."""
 
+import asyncio
 from contextlib import suppress
 from typing import NoReturn
 
@@ -18,7 +19,7 @@ from shared.ledger.database import CONNECTION_ERRORS, Pool, Role, open_pool
 from shared.ledger.installation import load_programs, read_installation
 from shared.ledger.post import post
 from shared.settings import Settings
-from shared.stream.app import run_worker
+from shared.stream.app import STOP_TIMEOUT_S, run_worker
 from shared.stream.backoff import Backoff
 from shared.stream.watermark import InputLog, read_watermark
 
@@ -37,7 +38,10 @@ class Expiry(Service):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
+        self.sweeps = 0
+        """How often it has looked how far time has come."""
         self._settings = settings
+        self._sweeping = asyncio.Lock()
         self._pool: Pool | None = None
         self._inputs: InputLog | None = None
         self._programs: Programs | None = None
@@ -49,17 +53,21 @@ class Expiry(Service):
         backoff = Backoff()
         while not self.should_stop:
             try:
-                await self._sweep()
+                async with self._sweeping:
+                    await self._sweep()
             except (*CONNECTION_ERRORS, KafkaError) as error:
                 wait_s = backoff.next_s()
                 log.warning("PostgreSQL or Kafka is away", error=str(error) or repr(error), again_in_s=wait_s)
                 await self.sleep(wait_s)
             else:
+                self.sweeps += 1
                 backoff.succeeded()
                 await self.sleep(self._settings.sweep_poll_ms / 1000)
 
     async def on_stop(self) -> None:
-        """Leave. A transaction under way is rolled back; its accounts are settled next time."""
+        """Finish the transaction that is under way, then leave."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._sweeping.acquire(), STOP_TIMEOUT_S / 2)
         if self._inputs is not None:
             with suppress(KafkaError):
                 await self._inputs.close()

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import orjson
-from shared.contracts.points_changed import TYPE
 
+from shared.contracts.points_changed import TYPE
 from shared.domain.time import Instant, datetime_of
 from shared.ledger.database import Record
 

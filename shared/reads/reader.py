@@ -28,7 +28,8 @@ CONNECTIONS_MAX = 8
 """A read holds one for some tenths of a millisecond; more would only take from the workers."""
 
 LEDGER_WAIT_S = 2.0
-"""A reader is told that PostgreSQL is away rather than kept waiting for longer."""
+"""A reader is told that PostgreSQL is away rather than kept waiting for longer. To give up a connection on which the
+server hangs takes as long again."""
 
 CACHE_WAIT_S = 0.25
 """A cache that takes longer is no help."""

@@ -1,0 +1,105 @@
+"""What falls due is settled as time passes, by the watermark of the inputs and never ahead of it."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import pytest
+from aiokafka import TopicPartition
+
+from services.earn.app import ingest
+from services.expiry.app import Expiry
+from shared.domain.time import DAY_US, SECOND_US, Instant, instant_of
+from shared.ledger.database import Pool
+from shared.ledger.installation import Clock, set_replay_now
+from shared.settings import ORDER_PAID, Settings
+from shared.stream.watermark import Reached, passed_instants
+from tests.support.installing import Make
+from tests.support.orders import NOON, data_of, event_of
+from tests.support.running import running, send_at
+
+Until = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
+
+END = instant_of(datetime(2026, 6, 11, 4, tzinfo=UTC))
+"""Points of 10 March, good for three months, end with 10 June in New York."""
+
+
+@pytest.fixture
+async def settings(make_installation: Make) -> Settings:
+    return await make_installation(clock=Clock.REPLAY, topics=True)
+
+
+def order(order_id: str, member_id: str, at: Instant) -> dict[str, object]:
+    return event_of(data_of(order_id, member_id, at=at))
+
+
+async def set_clock(ledger: Pool, now: Instant) -> None:
+    async with ledger.acquire() as connection:
+        await set_replay_now(connection, now)
+
+
+async def settlements(ledger: Pool) -> list[Instant]:
+    rows = await ledger.fetch("SELECT occurred_at FROM postings WHERE kind = 'settlement' ORDER BY occurred_at")
+    return [row["occurred_at"] for row in rows]
+
+
+async def test_points_expire_when_time_passes_without_an_event(settings: Settings, ledger: Pool, until: Until) -> None:
+    await send_at(settings, ORDER_PAID, order("o-1", "alice", NOON), NOON)
+    async with running(ingest(settings), Expiry(settings)):
+
+        async def settled() -> bool:
+            return await settlements(ledger) == [END]
+
+        await set_clock(ledger, Instant(END + 60 * SECOND_US))
+        await until(settled)
+    assert await ledger.fetchval("SELECT (balances -> 'points' ->> 'expired')::int FROM accounts") == 10
+
+
+async def test_time_does_not_pass_an_event_that_waits(settings: Settings, ledger: Pool, until: Until) -> None:
+    """While an event waits unread, nothing that is due after its arrival is settled; then it is, and once."""
+    await send_at(settings, ORDER_PAID, order("o-1", "alice", NOON), NOON)
+
+    async def read() -> bool:
+        return bool(await ledger.fetchval("SELECT count(*) = 1 FROM postings"))
+
+    async with running(ingest(settings)):
+        await until(read)
+    await send_at(settings, ORDER_PAID, order("o-2", "alice", Instant(NOON + DAY_US)), Instant(NOON + DAY_US))
+    await set_clock(ledger, Instant(END + DAY_US))
+    worker = Expiry(settings)
+    async with running(worker):
+        await until(has_swept(worker, 3))
+        assert await settlements(ledger) == []
+        async with running(ingest(settings)):
+
+            async def settled() -> bool:
+                return await settlements(ledger) == [END]
+
+            await until(settled)
+
+
+def has_swept(worker: Expiry, times: int) -> Callable[[], Awaitable[bool]]:
+    """The worker has looked at the watermark so often."""
+
+    async def check() -> bool:
+        return worker.sweeps >= times
+
+    return check
+
+
+A, B = (TopicPartition("t", number) for number in range(2))
+
+
+@pytest.mark.parametrize(
+    ("ends", "reached", "passed"),
+    [
+        ({A: 5, B: 7}, {A: Reached(5, Instant(50)), B: Reached(7, Instant(70))}, [100, 100]),
+        ({A: 5, B: 7}, {A: Reached(5, Instant(50)), B: Reached(6, Instant(60))}, [100, 60]),
+        ({A: 0, B: 0}, {}, [100, 100]),
+        ({A: 3}, {}, [None]),
+        ({A: 3, B: 9}, {B: Reached(9, Instant(90))}, [None, 100]),
+    ],
+)
+def test_a_partition_has_passed_now_without_lag_and_else_its_last_arrival(
+    ends: dict[TopicPartition, int], reached: dict[TopicPartition, Reached], passed: list[int | None]
+) -> None:
+    assert list(passed_instants(ends, reached, Instant(100))) == passed
