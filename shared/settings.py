@@ -22,9 +22,9 @@ class Settings(BaseSettings):
     kafka: str = "127.0.0.1:9092"
     kafka_replicas: Annotated[int, Field(ge=1, le=9)] = 1
     """How many brokers keep each record of a topic that is made: 1 on a laptop, 3 where it counts."""
-    postgres: str = "postgresql://postgres@127.0.0.1:5432/postgres"
+    postgres: Annotated[str, Field(repr=False)] = "postgresql://postgres@127.0.0.1:5432/postgres"
     """Any database of the server, as a user that may take the roles of the migrations."""
-    redis: str = "redis://127.0.0.1:6379/0"
+    redis: Annotated[str, Field(repr=False)] = "redis://127.0.0.1:6379/0"
 
     program: Path = Path("programs/grocery.yaml")
 

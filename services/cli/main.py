@@ -2,7 +2,7 @@
 
 import typer
 
-from services.cli import replay, run, simulate, stack
+from services.cli import member, replay, run, simulate, stack
 from shared.logging import quiet_libraries
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app.command(
     epilog="Example: pointstream simulate --program programs/grocery.yaml --events programs/example-events.jsonl"
 )(simulate.simulate)
 app.command(epilog="Example: pointstream replay --from 2017-01-01 --to 2017-01-31")(replay.replay)
+app.command(epilog="Example: pointstream member alice")(member.member)
 
 
 def main() -> None:

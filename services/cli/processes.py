@@ -78,6 +78,7 @@ async def running(workers: Sequence[Worker], settings: Settings, *, log_level: s
                 worker.value,
                 env=environment,
                 stdin=asyncio.subprocess.DEVNULL,
+                stdout=sys.stderr,
                 # A session of its own: Ctrl-C reaches the parent alone, which then stops its children in order.
                 start_new_session=True,
             )

@@ -28,14 +28,14 @@ def settle(account: Account, until: Instant, programs: Programs) -> tuple[Accoun
 
 
 def _settle_instant(account: Account, due_at: Instant, programs: Programs) -> tuple[Account, Posting]:
-    """At one instant: first what becomes active, then what expires (SEMANTICS, Time)."""
+    """At one instant: first what becomes active, then what expires (SEMANTICS, Time); the older lot first."""
     program = programs.in_force(due_at)
     if program is None:
         raise ValueError(f"a lot of {account.member_id} falls due at {due_at}, before the first program version")
     lots = dict(account.lots)
     debts = account.debts
     movements: list[Movement] = []
-    due = [lot for lot in lots.values() if lot.due_at == due_at]
+    due = [lot for _, lot in sorted(lots.items()) if lot.due_at == due_at]
     for lot in due:
         if lot.activates_at is not None:
             lots[lot.lot_id], debts = activate(lot, debts, movements)

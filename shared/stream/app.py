@@ -52,5 +52,7 @@ def run_worker(name: str, settings: Settings, make_service: Callable[[], Service
         def on_init_dependencies(self) -> "list[ServiceT]":
             return [*super().on_init_dependencies(), make_service()]
 
-    _Hosted(app, override_logging=False, redirect_stdouts=False, quiet=True).execute_from_commandline()
+    worker = _Hosted(app, override_logging=False, redirect_stdouts=False, quiet=True)
+    worker.spinner = None
+    worker.execute_from_commandline()
     raise SystemExit(0)
