@@ -24,7 +24,7 @@ def points_of(rule: Rule, order: Order, bases: list[int]) -> list[int] | None:
     remainder over the lines' exact products, ties to the lower line.
     """
     match = rule.match
-    if not match.order(order):
+    if not (match.every_order or match.order(order)):
         return None
     if not match.every_line:
         bases = [base if match.line(line) else 0 for line, base in zip(order.lines, bases, strict=True)]
@@ -38,12 +38,10 @@ def points_of(rule: Rule, order: Order, bases: list[int]) -> list[int] | None:
 
 def allot(points: int, quotas: list[int], divisor: int) -> list[int]:
     """Split `points` = ⌊Σ quotas / divisor⌋ by largest remainder over the quotas, ties to the lower index."""
-    if len(quotas) == 1:
-        return [points]
     shares = [quota // divisor for quota in quotas]
     left = points - sum(shares)
     if left:
-        by_remainder = sorted(range(len(quotas)), key=lambda index: -(quotas[index] % divisor))
+        by_remainder = sorted(range(len(quotas)), key=lambda index: quotas[index] % divisor, reverse=True)
         for index in by_remainder[:left]:
             shares[index] += 1
     return shares
@@ -64,9 +62,10 @@ def rate(order: Order, program: Program) -> tuple[RatedOrder, list[tuple[Rule, i
         if shares is None:
             continue
         granted.append((rule, sum(shares)))
+        rule_id = rule.rule_id
         for line, share in zip(lines, shares, strict=True):
             if share:
-                line.points[rule.rule_id] = share
+                line.points[rule_id] = share
     rated = RatedOrder(
         order.order_id,
         order.member_id,

@@ -20,8 +20,11 @@ from shared.domain.model import (
     Sweep,
 )
 from shared.domain.program import Program, Programs, Rule, Validity
-from shared.domain.settle import moved, repay, settle
+from shared.domain.settle import earlier, moved, repay, settle
 from shared.domain.time import Instant
+
+# Looking a member up in its enum costs more than all else that is done with it here.
+ISSUED, PENDING, AVAILABLE = Bucket.ISSUED, Bucket.PENDING, Bucket.AVAILABLE
 
 NO_DUE = Validity(None, None)
 """Points that are there at once and for ever."""
@@ -65,10 +68,10 @@ def _decide_order(account: Account, event: OrderPaid, programs: Programs) -> Dec
     rated, granted = rate(order, program)
     if not granted:
         return Decision(Outcome.NOTHING_EARNED, _with_order(account, order.order_id), settled, rated)
-    if _limit_reached(account, granted):
+    accrued, accrual = _accrue(account, event, granted, program, effective_at)
+    if any(-buckets[ISSUED] > BALANCE_LIMIT for buckets in accrual.balances.values()):
         return Decision(Outcome.BALANCE_LIMIT_REACHED, account, settled, None)
-    account, accrual = _accrue(account, event, granted, program, effective_at)
-    account, whole_life = settle(account, effective_at, programs)
+    account, whole_life = settle(accrued, effective_at, programs)
     return Decision(Outcome.POSTED, account, (*settled, accrual, *whole_life), rated)
 
 
@@ -87,17 +90,6 @@ def _refusal(account: Account, event: OrderPaid, program: Program | None) -> Out
     return None
 
 
-def _limit_reached(account: Account, granted: list[tuple[Rule, int]]) -> bool:
-    issued: dict[str, int] = {}
-    for rule, points in granted:
-        issued[rule.wallet] = issued.get(rule.wallet, 0) + points
-    return any(
-        points - account.balances.get(rule.wallet, {}).get(Bucket.ISSUED, 0) > BALANCE_LIMIT
-        for rule, _ in granted
-        for points in (issued[rule.wallet],)
-    )
-
-
 def _with_order(account: Account, order_id: OrderId) -> Account:
     return replace(account, orders=account.orders | {order_id})
 
@@ -106,8 +98,9 @@ def _by_lot(
     granted: list[tuple[Rule, int]], program: Program, paid_at: Instant
 ) -> dict[tuple[Wallet, Validity], list[tuple[Rule, int]]]:
     grants: dict[tuple[Wallet, Validity], list[tuple[Rule, int]]] = {}
+    day = program.calendar.day_of(paid_at)
     for rule, points in granted:
-        grants.setdefault((rule.wallet, program.validity(rule, paid_at)), []).append((rule, points))
+        grants.setdefault((rule.wallet, program.validity(rule, paid_at, day)), []).append((rule, points))
     return grants
 
 
@@ -120,46 +113,51 @@ def _accrue(
 ) -> tuple[Account, Posting]:
     """Issue what the rules gave: grants of one wallet that fall due together make one lot."""
     order = event.order
+    order_id = order.order_id
     movements: list[Movement] = []
     lots = dict(account.lots)
     debts = account.debts
     lots_issued = account.lots_issued
+    next_due_at = account.next_due_at
     for (wallet, validity), grants in _by_lot(granted, program, order.occurred_at).items():
-        points = sum(amount for _, amount in grants)
         lot_id: LotId | None = None
         if program.wallets[wallet].spendable or validity != NO_DUE:
             lots_issued += 1
             lot_id = LotId(lots_issued)
-        bucket = Bucket.AVAILABLE if validity.activates_at is None else Bucket.PENDING
-        for rule, amount in grants:
-            movements.append(Movement(wallet, Bucket.ISSUED, bucket, amount, rule.rule_id, lot_id, order.order_id))
-        left = points
-        if validity.activates_at is None:
+        bucket = AVAILABLE if validity.activates_at is None else PENDING
+        movements += [
+            Movement(wallet, ISSUED, bucket, amount, rule.rule_id, lot_id, order_id) for rule, amount in grants
+        ]
+        left = points = sum([amount for _, amount in grants])
+        if debts and bucket is AVAILABLE:
             left, debts = repay(wallet, lot_id, points, debts, movements)
         if lot_id is not None:
-            lots[lot_id] = Lot(lot_id, wallet, order.order_id, points, left, *validity)
+            lot = lots[lot_id] = Lot(lot_id, wallet, order_id, points, left, *validity)
+            next_due_at = earlier(next_due_at, lot.due_at)
+    balances = moved(account.balances, movements)
     after = Account(
         account.member_id,
         account.version + 1,
         effective_at,
+        next_due_at,
         lots_issued,
-        moved(account.balances, movements),
+        balances,
         lots,
         debts,
         account.later_due_at,
-        account.orders | {order.order_id},
+        account.orders | {order_id},
     )
     posting = Posting(
-        member_id=account.member_id,
-        version=after.version,
-        kind=PostingKind.ACCRUAL,
-        event=event.ref,
-        order_id=order.order_id,
-        program_version=program.version,
-        occurred_at=order.occurred_at,
-        effective_at=effective_at,
-        movements=tuple(movements),
-        balances=after.balances,
-        next_due_at=after.next_due_at,
+        account.member_id,
+        after.version,
+        PostingKind.ACCRUAL,
+        event.ref,
+        order_id,
+        program.version,
+        order.occurred_at,
+        effective_at,
+        tuple(movements),
+        balances,
+        next_due_at,
     )
     return after, posting

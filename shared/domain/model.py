@@ -6,6 +6,7 @@ Everything here is a value. Points are integers, money is in integer minor units
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from shared.domain.ids import (
     EventId,
@@ -137,8 +138,7 @@ Event = OrderPaid | Sweep
 """What can be decided."""
 
 
-@dataclass(slots=True, frozen=True)
-class Lot:
+class Lot(NamedTuple):
     """Points of one wallet that were issued together and fall due together.
 
     `remaining` of `issued` are still there. `activates_at` is set while the lot is pending and None from then on;
@@ -161,8 +161,7 @@ class Lot:
         return self.expires_at if self.activates_at is None else self.activates_at
 
 
-@dataclass(slots=True, frozen=True)
-class Debt:
+class Debt(NamedTuple):
     """Points of a wallet that a member owes for an order."""
 
     wallet: Wallet
@@ -178,14 +177,16 @@ Balances = Mapping[Wallet, Mapping[Bucket, int]]
 class Account:
     """What is known of a member before a decision.
 
-    `lots` holds the open lots that the decision may need: at least all that fall due by the event's arrival;
-    `later_due_at` is the least due instant among those that were left out. `orders` are the ids, out of those that
-    the decision asked for, which the member has already paid. An account that nobody has seen has version 0.
+    `next_due_at` is the least instant at which something falls due, None when nothing will. `lots` holds the open lots
+    that the decision may need: at least all that fall due by the event's arrival; `later_due_at` is the least due
+    instant among those that were left out. `orders` are the ids, out of those that the decision asked for, which the
+    member has already paid. An account that nobody has seen has version 0.
     """
 
     member_id: MemberId
     version: int = 0
     settled_to: Instant = EPOCH
+    next_due_at: Instant | None = None
     lots_issued: int = 0
     balances: Balances = field(default_factory=dict)
     lots: Mapping[LotId, Lot] = field(default_factory=dict)
@@ -193,15 +194,8 @@ class Account:
     later_due_at: Instant | None = None
     orders: frozenset[OrderId] = frozenset()
 
-    @property
-    def next_due_at(self) -> Instant | None:
-        """The least instant at which something falls due; None when nothing will."""
-        due = [lot.due_at for lot in self.lots.values()]
-        return min((at for at in (*due, self.later_due_at) if at is not None), default=None)
 
-
-@dataclass(slots=True)
-class Movement:
+class Movement(NamedTuple):
     """`amount` > 0 points of a wallet that go from one bucket to another. One row is double entry by construction."""
 
     wallet: Wallet

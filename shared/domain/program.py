@@ -81,7 +81,13 @@ class Match:
 
     @property
     def every_line(self) -> bool:
+        """Whether the lines of such an order all count."""
         return self.categories is None and self.brands is None and self.skus is None
+
+    @property
+    def every_order(self) -> bool:
+        """Whether any order will do."""
+        return self.channels is None and self.stores is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +141,15 @@ class Program:
     future_tolerance_us: int
     _validity_by_day: dict[tuple[RuleId, date], Validity] = field(default_factory=dict, compare=False)
 
-    def validity(self, rule: Rule, paid_at: Instant) -> Validity:
-        """From when until when points are good that `rule` gives for a payment at `paid_at`."""
-        expiry = self.wallets[rule.wallet].expiry
+    def validity(self, rule: Rule, paid_at: Instant, day: date) -> Validity:
+        """From when until when points are good that `rule` gives for a payment at `paid_at`, on the local `day`."""
         if rule.pending is not None and rule.pending.exact:
             activates_at = Instant(paid_at + rule.pending.days * DAY_US)
+            expiry = self.wallets[rule.wallet].expiry
             return Validity(activates_at, self._end(expiry, self.calendar.day_of(activates_at)))
-        day = self.calendar.day_of(paid_at)
         validity = self._validity_by_day.get((rule.rule_id, day))
         if validity is None:
+            expiry = self.wallets[rule.wallet].expiry
             validity = self._validity_by_day[rule.rule_id, day] = self._of_day(rule.pending, expiry, day)
         return validity
 

@@ -4,7 +4,7 @@ The result does not depend on who settles, or when: an account settled in many s
 that is settled in one (DESIGN 10).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from shared.domain.ids import LotId, Wallet
 from shared.domain.model import Account, Balances, Bucket, Debt, Lot, Movement, Posting, PostingKind
@@ -16,7 +16,7 @@ NO_POSTINGS: tuple[Posting, ...] = ()
 
 def settle(account: Account, until: Instant, programs: Programs) -> tuple[Account, tuple[Posting, ...]]:
     """Post what falls due at or before `until`; returns the account after it and its postings, oldest first."""
-    due_at = account.next_due_at if account.lots else None
+    due_at = account.next_due_at
     if due_at is None or due_at > until:
         return account, NO_POSTINGS
     postings = []
@@ -47,6 +47,7 @@ def _settle_instant(account: Account, due_at: Instant, programs: Programs) -> tu
         account.member_id,
         account.version + 1,
         effective_at,
+        next_due(lots, account.later_due_at),
         account.lots_issued,
         moved(account.balances, movements),
         lots,
@@ -68,6 +69,21 @@ def _settle_instant(account: Account, due_at: Instant, programs: Programs) -> tu
         next_due_at=after.next_due_at,
     )
     return after, posting
+
+
+def next_due(lots: Mapping[LotId, Lot], later_due_at: Instant | None) -> Instant | None:
+    """The least instant at which one of the lots, or one that was left out, falls due."""
+    least = later_due_at
+    for lot in lots.values():
+        least = earlier(least, lot.due_at)
+    return least
+
+
+def earlier(one: Instant | None, other: Instant | None) -> Instant | None:
+    """The earlier of two instants, of which either may never come."""
+    if one is None or (other is not None and other < one):
+        return other
+    return one
 
 
 def activate(lot: Lot, debts: tuple[Debt, ...], movements: list[Movement]) -> tuple[Lot, tuple[Debt, ...]]:

@@ -31,7 +31,7 @@ async def lock_accounts(
         account = _account(row)
         member_id = account.member_id
         accounts[member_id] = account
-        if account.later_due_at is not None and account.later_due_at <= needs.until[member_id]:
+        if account.next_due_at is not None and account.next_due_at <= needs.until[member_id]:
             due[member_id] = needs.until[member_id]
         if _owes(account):
             owing.append(member_id)
@@ -79,7 +79,7 @@ async def read_account(connection: Connection, member_id: MemberId, until: Insta
     if row is None:
         return None
     account = _account(row)
-    if account.later_due_at is not None and account.later_due_at <= until:
+    if account.next_due_at is not None and account.next_due_at <= until:
         accounts = {member_id: account}
         await _load_due_lots(connection, accounts, {member_id: shard}, {member_id: until})
         await _load_debts(connection, accounts, {member_id: shard}, [member_id])
@@ -93,6 +93,7 @@ def _account(row: Record) -> Account:
         settled_to=row["settled_to"],
         lots_issued=row["lots_issued"],
         balances=orjson.loads(row["balances"]),
+        next_due_at=row["next_due_at"],
         later_due_at=row["next_due_at"],
     )
 

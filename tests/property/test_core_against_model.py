@@ -35,6 +35,7 @@ def test_the_core_agrees_with_the_model(history: History) -> None:
     for number, step in enumerate(history.steps):
         assert core.step(step, f"e{number}") == _in_model(model, step) or isinstance(step, Sweep)
         for member in history.members:
+            assert len(core.all_postings()[member]) == len(model.member(member).postings)
             for instant in _instants(model, member):
                 seen = core.balances_at(member, instant)
                 assert _nonzero(seen) == _nonzero(model.balances_at(member, instant)), instant

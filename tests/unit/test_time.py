@@ -58,6 +58,8 @@ def test_instants_are_written_in_utc(moment: str, text: str) -> None:
         # No midnight: 24:00 of the day before is 01:00.
         ("Africa/Cairo", "2026-04-24", "2026-04-23T22:00Z", "2026-04-24T21:00Z"),
         ("America/Santiago", "2026-09-06", "2026-09-06T04:00Z", "2026-09-07T03:00Z"),
+        # Midnight in the middle of the gap: at 23:30 it is 00:30.
+        ("America/Toronto", "1919-03-31", "1919-03-31T04:30Z", "1919-04-01T04:00Z"),
         # At 24:00 it is 23:00 again: the day has 25 hours, and the next one begins the second time.
         ("Africa/Cairo", "2026-10-29", "2026-10-28T21:00Z", "2026-10-29T22:00Z"),
         # At 01:00 it is midnight again: the day begins the first time.
