@@ -30,6 +30,8 @@ class Settings(BaseSettings):
 
     batch_events_max: Annotated[int, Field(ge=1, le=20_000)] = 2_000
     """Events in one posting transaction at most; a batch is as large as the backlog is, up to this."""
+    lanes: Annotated[int, Field(ge=1, le=16)] = 2
+    """Batches that a worker has under way: while PostgreSQL writes one, the next is decided."""
     batch_wait_ms: Annotated[int, Field(ge=1, le=10_000)] = 200
     """How long a worker waits for the next event before it looks around again."""
     session_timeout_ms: Annotated[int, Field(ge=3_000, le=300_000)] = 10_000
@@ -37,6 +39,9 @@ class Settings(BaseSettings):
 
     publish_postings_max: Annotated[int, Field(ge=1, le=20_000)] = 4_000
     """Postings in one Kafka transaction of a shard group at most."""
+    publish_pause_ms: Annotated[int, Field(ge=0, le=10_000)] = 50
+    """How long a publisher that keeps up lets postings gather after a transaction: each one costs the broker some
+    twenty requests, whether it has one record or a thousand. A lone posting does not wait for it."""
     publish_poll_ms: Annotated[int, Field(ge=1, le=10_000)] = 15
     """How often the publisher looks for new postings when there were none."""
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -50,6 +50,19 @@ async def template(stack: Addresses) -> AsyncIterator[str]:
 @pytest.fixture
 async def make_installation(stack: Addresses, template: str) -> AsyncIterator[Make]:
     """Makes installations, and removes them after the test."""
+    async with installations(stack, template) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+async def make_installations(stack: Addresses, template: str) -> AsyncIterator[Make]:
+    """Makes installations, and removes them after the tests of a module."""
+    async with installations(stack, template) as make:
+        yield make
+
+
+@asynccontextmanager
+async def installations(stack: Addresses, template: str) -> AsyncIterator[Make]:
     async with AsyncExitStack() as cleanup:
 
         async def make(

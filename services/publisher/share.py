@@ -76,6 +76,8 @@ class Share:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._send(producer, postings, movements, after))
             tasks.create_task(self._cache.follow(postings))
+        if sum(map(len, postings.values())) < self._settings.publish_postings_max // 2:
+            await asyncio.sleep(self._settings.publish_pause_ms / 1000)
         return after
 
     async def _send(

@@ -1,20 +1,21 @@
 """The program document: YAML for operators, checked as a whole, with errors that name the path in the file."""
 
+from datetime import datetime
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -31,6 +32,8 @@ MAX_DAYS = 36_500
 """A hundred years; anything beyond is meant as `never`."""
 MAX_RATE = 10_000
 """Points per major unit: above it, one order of the largest allowed amount could fill a wallet."""
+
+NEVER = "never"
 
 _UNITS_US = {"s": SECOND_US, "m": 60 * SECOND_US, "h": 3600 * SECOND_US, "d": DAY_US}
 
@@ -69,6 +72,16 @@ def _duration(text: object) -> int:
     return int(written[:-1]) * _UNITS_US[written[-1]]
 
 
+def _instant(text: object) -> datetime:
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError as error:
+        raise ValueError("write an instant like 2026-01-01T00:00:00+08:00") from error
+    if moment.tzinfo is None:
+        raise ValueError("an instant needs an offset, like 2026-01-01T00:00:00+08:00")
+    return moment
+
+
 Duration = Annotated[int, BeforeValidator(_duration)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 Days = Annotated[int, Field(ge=0, le=MAX_DAYS)]
@@ -104,10 +117,20 @@ class WalletDocument(_Part):
     """A wallet: spendable points, or a counter such as growth."""
 
     spendable: bool
-    expiry: Literal["never"] | ExpiryDocument
+    expiry: ExpiryDocument | None
+    """None stands for `never`."""
+
+    @field_validator("expiry", mode="before")
+    @classmethod
+    def _never(cls, written: object) -> object:
+        if isinstance(written, str):
+            if written != NEVER:
+                raise ValueError("write never, or one of days, months or end_of_year")
+            return None
+        return written
 
     def to_domain(self, wallet: Wallet) -> domain.WalletPolicy:
-        expiry = domain.Never() if self.expiry == "never" else self.expiry.to_domain()
+        expiry = domain.Never() if self.expiry is None else self.expiry.to_domain()
         return domain.WalletPolicy(wallet, self.spendable, expiry)
 
 
@@ -168,7 +191,7 @@ class ProgramDocument(_Part):
 
     program: Name
     version: Annotated[int, Field(ge=1, le=1_000_000)]
-    effective_from: AwareDatetime
+    effective_from: Annotated[datetime, BeforeValidator(_instant)]
     zone: Annotated[ZoneInfo, BeforeValidator(_zone)]
     currency: Annotated[str, AfterValidator(_known_currency)]
     base: BaseDocument = BaseDocument()
@@ -227,8 +250,9 @@ def parse_program(text: str, name: str = "program") -> ProgramDocument:
     """
     try:
         tree = yaml.load(text, Loader=_TextLoader)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
-        raise ProgramError(f"{name} is not valid YAML: {error}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = str(error) if isinstance(error, yaml.YAMLError) else "it is nested too deeply"
+        raise ProgramError(f"{name} is not valid YAML: {reason}") from error
     try:
         return ProgramDocument.model_validate(tree)
     except ValidationError as error:
@@ -250,7 +274,7 @@ def _lines(error: ValidationError) -> list[str]:
     lines = []
     for item in error.errors(include_url=False):
         message = item["msg"].removeprefix("Value error, ")
-        path = _path([part for part in item["loc"] if part not in ("literal['never']", "ExpiryDocument")])
+        path = _path(list(item["loc"]))
         lines.append(f"  {path}: {message}" if path else f"  {message}")
     return list(dict.fromkeys(lines))
 

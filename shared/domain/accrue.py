@@ -41,8 +41,9 @@ def allot(points: int, quotas: list[int], divisor: int) -> list[int]:
     shares = [quota // divisor for quota in quotas]
     left = points - sum(shares)
     if left:
-        by_remainder = sorted(range(len(quotas)), key=lambda index: quotas[index] % divisor, reverse=True)
-        for index in by_remainder[:left]:
+        remainders = [quota % divisor for quota in quotas]
+        # Sorting is stable also in reverse: of equal remainders the lower line comes first.
+        for index in sorted(range(len(quotas)), key=remainders.__getitem__, reverse=True)[:left]:
             shares[index] += 1
     return shares
 
@@ -52,7 +53,7 @@ def rate(order: Order, program: Program) -> tuple[RatedOrder, list[tuple[Rule, i
     bases = [base_of(line, program.base) for line in order.lines]
     lines = tuple(
         [
-            RatedLine(line.line_id, line.sku, line.category, line.brand, line.quantity, line.paid, base, {})
+            RatedLine(line.line_id, line.category, line.paid, base, {})
             for line, base in zip(order.lines, bases, strict=True)
         ]
     )

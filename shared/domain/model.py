@@ -6,7 +6,6 @@ Everything here is a value. Points are integers, money is in integer minor units
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
 
 from shared.domain.ids import (
     EventId,
@@ -138,7 +137,8 @@ Event = OrderPaid | Sweep
 """What can be decided."""
 
 
-class Lot(NamedTuple):
+@dataclass(slots=True)
+class Lot:
     """Points of one wallet that were issued together and fall due together.
 
     `remaining` of `issued` are still there. `activates_at` is set while the lot is pending and None from then on;
@@ -161,7 +161,8 @@ class Lot(NamedTuple):
         return self.expires_at if self.activates_at is None else self.activates_at
 
 
-class Debt(NamedTuple):
+@dataclass(slots=True)
+class Debt:
     """Points of a wallet that a member owes for an order."""
 
     wallet: Wallet
@@ -195,7 +196,8 @@ class Account:
     orders: frozenset[OrderId] = frozenset()
 
 
-class Movement(NamedTuple):
+@dataclass(slots=True)
+class Movement:
     """`amount` > 0 points of a wallet that go from one bucket to another. One row is double entry by construction."""
 
     wallet: Wallet
@@ -226,13 +228,13 @@ class Posting:
 
 @dataclass(slots=True)
 class RatedLine:
-    """A line as it was rated: its base in minor units, and the points that each rule gave for it. Never recomputed."""
+    """A line as it was rated: what was paid and its base in minor units, and the points that each rule gave for it.
+
+    It is frozen: a refund takes its share of these points, whatever the rules say by then.
+    """
 
     line_id: LineId
-    sku: str
     category: str | None
-    brand: str | None
-    quantity: int
     paid: int
     base: int
     points: dict[RuleId, int]

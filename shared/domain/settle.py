@@ -5,10 +5,11 @@ that is settled in one (DESIGN 10).
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from shared.domain.ids import LotId, Wallet
 from shared.domain.model import Account, Balances, Bucket, Debt, Lot, Movement, Posting, PostingKind
-from shared.domain.program import Programs
+from shared.domain.program import Program, Programs
 from shared.domain.time import Instant
 
 NO_POSTINGS: tuple[Posting, ...] = ()
@@ -38,7 +39,8 @@ def _settle_instant(account: Account, due_at: Instant, programs: Programs) -> tu
     due = [lot for _, lot in sorted(lots.items()) if lot.due_at == due_at]
     for lot in due:
         if lot.activates_at is not None:
-            lots[lot.lot_id], debts = activate(lot, debts, movements)
+            active, debts = activate(lot, debts, movements)
+            lots[lot.lot_id] = active if _is_kept(active, program) else replace(active, remaining=0)
     for lot in due:
         if lots[lot.lot_id].due_at == due_at:
             lots[lot.lot_id] = _expire(lots[lot.lot_id], movements)
@@ -69,6 +71,12 @@ def _settle_instant(account: Account, due_at: Instant, programs: Programs) -> tu
         next_due_at=after.next_due_at,
     )
     return after, posting
+
+
+def _is_kept(lot: Lot, program: Program) -> bool:
+    """A counter needs no lot once nothing of it is due any more: nobody will ever ask which lot it came from."""
+    policy = program.wallets.get(lot.wallet)
+    return lot.expires_at is not None or policy is None or policy.spendable
 
 
 def next_due(lots: Mapping[LotId, Lot], later_due_at: Instant | None) -> Instant | None:

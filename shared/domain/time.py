@@ -54,7 +54,8 @@ class Calendar:
         self._days: dict[int, tuple[tuple[Instant, date], ...]] = {}
 
     def day_of(self, instant: Instant) -> date:
-        """The local date at `instant`."""
+        """The local day at `instant`. A day that has begun does not end again: where a clock goes back over midnight,
+        the hour that is repeated belongs to the new day."""
         utc_day = instant // DAY_US
         days = self._days.get(utc_day)
         if days is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
+from struct import Struct
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -20,6 +21,9 @@ else:
 
 _POSTGRES_EPOCH_US = 946_684_800_000_000
 """PostgreSQL counts microseconds from 2000-01-01T00:00Z, the domain from 1970."""
+
+_INT64 = Struct(">q")
+_pack, _unpack = _INT64.pack, _INT64.unpack
 
 _JSONB_VERSION = b"\x01"
 
@@ -80,21 +84,23 @@ async def open_pool(dsn: str, role: Role, *, max_size: int = 4, by_key: bool = T
     )
 
 
-async def _set_codecs(connection: Connection) -> None:
+async def _set_codecs(connection: "asyncpg.Connection[Record]") -> None:
+    """In asyncpg's binary format: its tuple format, made for this, costs three times as much an instant."""
     await connection.set_type_codec(
-        "timestamptz", schema="pg_catalog", format="tuple", encoder=_encode_instant, decoder=_decode_instant
+        "timestamptz", schema="pg_catalog", format="binary", encoder=_encode_instant, decoder=_decode_instant
     )
+    await connection.set_type_codec("json", schema="pg_catalog", format="binary", encoder=bytes, decoder=bytes)
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", format="binary", encoder=_encode_json, decoder=_decode_json
     )
 
 
-def _encode_instant(instant: Instant) -> tuple[int]:
-    return (instant - _POSTGRES_EPOCH_US,)
+def _encode_instant(instant: Instant) -> bytes:
+    return _pack(instant - _POSTGRES_EPOCH_US)
 
 
-def _decode_instant(value: tuple[int]) -> Instant:
-    return Instant(value[0] + _POSTGRES_EPOCH_US)
+def _decode_instant(value: bytes) -> Instant:
+    return Instant(_unpack(value)[0] + _POSTGRES_EPOCH_US)
 
 
 def _encode_json(text: bytes) -> bytes:

@@ -26,7 +26,6 @@ _LOTS = (
     "remaining",
     "activates_at",
     "expires_at",
-    "due_at",
 )
 _DEBTS = ("shard", "member_id", "debt_no", "wallet", "order_id", "amount")
 _ORDERS = ("shard", "member_id", "order_id", "occurred_at", "currency", "paid", "program_version", "lines")
@@ -101,7 +100,7 @@ async def write_accounts(connection: Connection, changes: Sequence[Change]) -> N
             if lot.lot_id > before.lots_issued:
                 new_lots.append(_lot_row(shard, after.member_id, lot))
             elif lot is not before.lots[lot.lot_id]:
-                changed_lots.append((shard, after.member_id, lot.lot_id, lot.remaining, lot.activates_at, lot.due_at))
+                changed_lots.append((shard, after.member_id, lot.lot_id, lot.remaining, lot.activates_at))
         if before.debts or after.debts:
             owing.append(change)
     await copy(connection, "accounts", _ACCOUNTS, new)
@@ -122,7 +121,6 @@ def _lot_row(shard: Shard, member_id: MemberId, lot: Lot) -> Row:
         lot.remaining,
         lot.activates_at,
         lot.expires_at,
-        lot.due_at,
     )
 
 

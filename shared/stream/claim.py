@@ -20,6 +20,9 @@ class Claim:
     positions: dict[TopicPartition, int]
 
 
+NOTHING_CLAIMED = Claim({}, {})
+
+
 async def claim_partitions(
     pool: Pool, consumer: AIOKafkaConsumer, group: str, partitions: list[TopicPartition]
 ) -> Claim:

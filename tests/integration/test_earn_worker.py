@@ -16,7 +16,7 @@ from shared.ledger.installation import Clock
 from shared.settings import ORDER_PAID, Settings
 from shared.setup import open_ledger
 from shared.stream.claim import TrimmedError
-from shared.stream.ingest import UnstampedTopicError
+from shared.stream.lane import UnstampedTopicError
 from tests.support.installing import Make
 from tests.support.orders import data_of, event_of
 from tests.support.running import running, send

@@ -75,7 +75,8 @@ def test_of_lots_that_are_due_at_one_instant_the_oldest_comes_first() -> None:
     balances = {POINTS: {Bucket.ISSUED: -20, Bucket.PENDING: 20, Bucket.DEBT: -15, Bucket.CLAWED_BACK: 15}}
     debts = (Debt(POINTS, OrderId("o0"), 15),)
     for loaded in (lots, lots[::-1]):
-        account = Account(MemberId("m1"), balances=balances, lots={lot.lot_id: lot for lot in loaded}, debts=debts)
+        lots = {lot.lot_id: lot for lot in loaded}
+        account = Account(MemberId("m1"), next_due_at=at, balances=balances, lots=lots, debts=debts)
         after, (posting,) = settle(account, at, Programs([_program(Fraction(1), "USD")]))
         assert {lot.lot_id: lot.remaining for lot in after.lots.values()} == {1: 0, 2: 5}
         assert [movement.lot_id for movement in posting.movements] == [1, 1, 2, 2]

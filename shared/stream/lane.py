@@ -1,0 +1,153 @@
+"""A lane: some of a worker's partitions, read, decoded and posted in their order.
+
+A worker has several lanes, each with a connection of its own: while PostgreSQL writes a batch, the next is decided.
+Within a lane two tasks work side by side: while one batch is posted, the next is read and decoded. Between them stands
+one batch at most, which is the backpressure.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from shared.domain.time import Instant
+from shared.ledger.batch import Batch, Consumed, DeadLetter, Message, Progress
+from shared.stream.claim import Claim, check_gap
+
+LOG_APPEND_TIME = 1
+
+UNCLAIMED_WAIT_S = 0.02
+"""How soon a lane without partitions looks whether it got some."""
+
+Decode = Callable[[Message], Consumed | DeadLetter]
+
+
+class UnstampedTopicError(Exception):
+    """A live topic carries its producers' clocks; one of them could expire everybody's points."""
+
+
+@dataclass(slots=True)
+class Decoded:
+    """A batch, and the claim under which it was read."""
+
+    claim: Claim
+    batch: Batch
+
+
+class Worker(Protocol):
+    """What a lane asks of the worker that it belongs to."""
+
+    @property
+    def claim(self) -> Claim:
+        """What the worker owns now."""
+        ...
+
+    async def post(self, decoded: Decoded) -> None:
+        """Post a batch, or drop it when its claim is over."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How messages are read: the group for which, how many at once, how long to wait, and whether time is live."""
+
+    group: str
+    events_max: int
+    wait_ms: int
+    live: bool
+    decode: Decode
+
+
+class Lane:
+    """One of `lanes` lanes: it has the partitions whose number leaves `number` over."""
+
+    def __init__(self, number: int, lanes: int, worker: Worker, consumer: AIOKafkaConsumer, reading: Reading) -> None:
+        self._number = number
+        self._lanes = lanes
+        self._worker = worker
+        self._consumer = consumer
+        self._reading = reading
+        self._decoded: asyncio.Queue[Decoded] = asyncio.Queue(maxsize=1)
+
+    async def run(self) -> None:
+        """Read and post until cancelled; raises what neither time nor a new claim can heal."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read_on())
+            tasks.create_task(self._post_on())
+
+    async def _post_on(self) -> None:
+        while True:
+            await self._worker.post(await self._decoded.get())
+
+    async def _read_on(self) -> None:
+        while True:
+            claim = self._worker.claim
+            partitions = [partition for partition in claim.positions if self._is_mine(partition)]
+            if not partitions:
+                await asyncio.sleep(UNCLAIMED_WAIT_S)
+                continue
+            records = await self._consumer.getmany(
+                *partitions, timeout_ms=self._reading.wait_ms, max_records=self._reading.events_max
+            )
+            if claim is not self._worker.claim:
+                self._rewind(self._worker.claim)
+            elif records:
+                batch = await self._decode(claim, records)
+                await self._decoded.put(Decoded(claim, batch))
+
+    def _is_mine(self, partition: TopicPartition) -> bool:
+        return bool(partition.partition % self._lanes == self._number)
+
+    def _rewind(self, claim: Claim) -> None:
+        """Read again from where the claim stands: what was just read belonged to an older one and is dropped."""
+        assigned = self._consumer.assignment()
+        for partition, position in claim.positions.items():
+            if partition in assigned and self._is_mine(partition):
+                self._consumer.seek(partition, position)
+
+    async def _decode(self, claim: Claim, records: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]) -> Batch:
+        batch = Batch(group=self._reading.group)
+        for partition, messages in records.items():
+            expected = claim.positions[partition]
+            if messages[0].offset > expected:
+                await check_gap(self._consumer, partition, expected)
+            if self._reading.live and messages[0].timestamp_type != LOG_APPEND_TIME:
+                raise UnstampedTopicError(
+                    f"{partition.topic} carries its producers' time; set message.timestamp.type=LogAppendTime on it"
+                )
+            for record in messages:
+                if record.offset >= expected:
+                    self._add(batch, _message(record))
+            last = messages[-1]
+            claim.positions[partition] = last.offset + 1
+            batch.progress.append(
+                Progress(
+                    partition.topic,
+                    partition.partition,
+                    last.offset + 1,
+                    claim.generations[partition],
+                    Instant(last.timestamp * 1000),
+                )
+            )
+        return batch
+
+    def _add(self, batch: Batch, message: Message) -> None:
+        item = self._reading.decode(message)
+        if isinstance(item, Consumed):
+            batch.events.append(item)
+        else:
+            batch.dead_letters.append(item)
+
+
+def _message(record: ConsumerRecord[bytes, bytes]) -> Message:
+    return Message(
+        record.topic,
+        record.partition,
+        record.offset,
+        Instant(record.timestamp * 1000),
+        record.key,
+        record.value,
+        tuple(record.headers),
+    )
