@@ -2,7 +2,7 @@
 
 import typer
 
-from services.cli import member, replay, run, simulate, stack
+from services.cli import member, replay, run, send, simulate, stack
 from shared.logging import quiet_libraries
 
 app = typer.Typer(
@@ -19,6 +19,8 @@ app.command(
 )(simulate.simulate)
 app.command(epilog="Example: pointstream replay --from 2017-01-01 --to 2017-01-31")(replay.replay)
 app.command(epilog="Example: pointstream member alice")(member.member)
+app.command(epilog="Example: pointstream send --events programs/example-events.jsonl")(send.send)
+app.command(epilog="Example: pointstream order alice 59.90 --brand Private")(send.order)
 
 
 def main() -> None:

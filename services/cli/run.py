@@ -7,16 +7,18 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import Annotated
 
+import asyncpg
 import typer
 
 from deploy import stack
 from services.cli.config import console, errors, fail, load_settings
 from services.cli.processes import Worker, WorkerEndedError, running
 from shared.contracts.program import ProgramError
-from shared.ledger.installation import Clock, InstallationError
+from shared.ledger.database import CONNECTION_ERRORS, Role
+from shared.ledger.installation import Clock, InstallationError, load_programs, read_installation
 from shared.logging import configure_logging
 from shared.settings import Settings
-from shared.setup import set_up
+from shared.setup import open_ledger, set_up
 
 ALL = "all"
 
@@ -54,8 +56,23 @@ def run(
         raise typer.Exit(run_all(settings))
     if worker not in list(Worker):
         fail(f"{worker!r} is no worker; say {', '.join(Worker)} or {ALL}")
+    asyncio.run(_check(settings))
     configure_logging(worker)
     importlib.import_module(f"services.{worker}.app").run(settings)
+
+
+async def _check(settings: Settings) -> None:
+    """End the command where there is no installation. Where PostgreSQL is away, the worker waits for it by itself."""
+    try:
+        async with open_ledger(settings, Role.READER) as pool:
+            await read_installation(pool)
+            await load_programs(pool)
+    except (asyncpg.InvalidCatalogNameError, asyncpg.UndefinedTableError, asyncpg.UndefinedObjectError):
+        fail(f"There is no installation {settings.installation!r} yet; make it with `pointstream init`")
+    except InstallationError as error:
+        fail(str(error))
+    except CONNECTION_ERRORS:
+        return
 
 
 def up(program: ProgramFile = None, installation: Installation = None) -> None:
@@ -68,11 +85,11 @@ def up(program: ProgramFile = None, installation: Installation = None) -> None:
     prepare(settings)
     console.print(
         f"""
-[bold]Pointstream is coming up.[/] Kafka {settings.kafka} · Redis {settings.redis} · API http://127.0.0.1:{settings.api_port}
+[bold]Pointstream is coming up.[/] Kafka {settings.kafka} · API http://127.0.0.1:{settings.api_port}
 
 Try, in another terminal:
-  pointstream send --events programs/example-events.jsonl     two orders, as a shop would publish them
-  pointstream member alice                                    what they came to
+  .venv/bin/pointstream order alice 59.90      a paid order, as a shop would publish it
+  .venv/bin/pointstream member alice           what it came to, and why
   curl http://127.0.0.1:{settings.api_port}/v1/members/alice/balance
 
 Ctrl-C stops the workers; `pointstream stack down` stops the servers.

@@ -144,7 +144,7 @@ async def register_program(connection: Connection, text: str, name: str) -> None
         )
 
 
-async def load_programs(connection: Connection) -> Programs:
+async def load_programs(connection: Connection | Pool) -> Programs:
     """All versions of the installation's program."""
     rows = await connection.fetch("SELECT version, document FROM programs ORDER BY version")
     if not rows:
