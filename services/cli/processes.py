@@ -30,27 +30,32 @@ class WorkerEndedError(Exception):
 class Children:
     """Running workers."""
 
-    def __init__(self, processes: dict[Worker, asyncio.subprocess.Process]) -> None:
+    def __init__(self, processes: list[tuple[Worker, asyncio.subprocess.Process]]) -> None:
         self._processes = processes
+
+    def pids(self) -> list[tuple[Worker, int]]:
+        """The process of each worker."""
+        return [(worker, process.pid) for worker, process in self._processes]
 
     async def until_one_ends(self) -> None:
         """Wait for the first worker that ends, and raise `WorkerEndedError`."""
-        waits = {asyncio.create_task(process.wait()): worker for worker, process in self._processes.items()}
+        waits = {asyncio.create_task(process.wait()): worker for worker, process in self._processes}
         try:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in waits:
                 task.cancel()
-        worker = waits[done.pop()]
-        code = self._processes[worker].returncode
-        raise WorkerEndedError(f"the {worker} worker ended with exit code {code}; its last words stand above")
+        first = done.pop()
+        raise WorkerEndedError(
+            f"the {waits[first]} worker ended with exit code {first.result()}; its last words stand above"
+        )
 
     async def stop(self) -> None:
         """Ask all to stop, and see to it that they do."""
-        for process in self._processes.values():
+        for _, process in self._processes:
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
-        for process in self._processes.values():
+        for _, process in self._processes:
             try:
                 await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
             except TimeoutError:
@@ -66,11 +71,11 @@ async def running(workers: Sequence[Worker], settings: Settings, *, log_level: s
         **{f"POINTSTREAM_{name.upper()}": str(value) for name, value in settings.model_dump().items()},
         "POINTSTREAM_LOG_LEVEL": log_level,
     }
-    processes: dict[Worker, asyncio.subprocess.Process] = {}
+    processes: list[tuple[Worker, asyncio.subprocess.Process]] = []
     children = Children(processes)
     try:
         for worker in workers:
-            processes[worker] = await asyncio.create_subprocess_exec(
+            process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
                 "services.cli.main",
@@ -82,6 +87,7 @@ async def running(workers: Sequence[Worker], settings: Settings, *, log_level: s
                 # A session of its own: Ctrl-C reaches the parent alone, which then stops its children in order.
                 start_new_session=True,
             )
+            processes.append((worker, process))
         yield children
     finally:
         await asyncio.shield(children.stop())

@@ -49,9 +49,9 @@ def replay(
     Running it again changes nothing.
     """
     try:
+        document, _ = read_program(program or Settings().program)
         stack.up(stack.home(), lambda line: errors.print(line, highlight=False))
         settings = load_settings(installation=installation, program=program)
-        document, _ = read_program(settings.program)
         asyncio.run(set_up(settings, settings.program, Clock.REPLAY))
         found: list[report.Report] = []
 

@@ -13,7 +13,7 @@ import typer
 from deploy import stack
 from services.cli.config import console, errors, fail, load_settings
 from services.cli.processes import Worker, WorkerEndedError, running
-from shared.contracts.program import ProgramError
+from shared.contracts.program import ProgramError, read_program
 from shared.ledger.database import CONNECTION_ERRORS, Role
 from shared.ledger.installation import Clock, InstallationError, load_programs, read_installation
 from shared.logging import configure_logging
@@ -78,8 +78,9 @@ async def _check(settings: Settings) -> None:
 def up(program: ProgramFile = None, installation: Installation = None) -> None:
     """Bring up the stack and all workers, and say how to try them; Ctrl-C stops the workers."""
     try:
+        read_program(program or Settings().program)
         stack.up(stack.home(), lambda line: errors.print(line, highlight=False))
-    except stack.StackError as error:
+    except (ProgramError, stack.StackError) as error:
         fail(str(error))
     settings = load_settings(installation=installation, program=program)
     prepare(settings)

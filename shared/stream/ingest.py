@@ -92,9 +92,10 @@ class Ingest(Service):
             await asyncio.wait_for(self._posting.close(), STOP_TIMEOUT_S / 2)
         if self._working is not None:
             self._working.cancel()
+            await asyncio.wait({self._working}, timeout=1)
         if self._consumer is not None:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._consumer.stop(), STOP_TIMEOUT_S / 2)
+                await asyncio.wait_for(self._consumer.stop(), STOP_TIMEOUT_S / 4)
         if self._pool is not None:
             self._pool.terminate()
         log.info("stopped", group=self._group)

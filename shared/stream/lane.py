@@ -12,7 +12,7 @@ from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from shared.domain.time import Instant
+from shared.domain.time import EPOCH, Instant
 from shared.ledger.batch import Batch, Consumed, DeadLetter, Message, Progress
 from shared.stream.claim import Claim, check_gap
 
@@ -93,8 +93,9 @@ class Lane:
             )
             if claim is not self._worker.claim:
                 self._rewind(self._worker.claim)
-            elif records:
-                batch = await self._decode(claim, records)
+                continue
+            batch = await self._decode(claim, records) if records else await self._pass_markers(claim, partitions)
+            if batch.progress:
                 await self._decoded.put(Decoded(claim, batch))
 
     def _is_mine(self, partition: TopicPartition) -> bool:
@@ -106,6 +107,29 @@ class Lane:
         for partition, position in claim.positions.items():
             if partition in assigned and self._is_mine(partition):
                 self._consumer.seek(partition, position)
+
+    async def _pass_markers(self, claim: Claim, partitions: list[TopicPartition]) -> Batch:
+        """Move past what is no event: markers of transactions at the end of a partition. Left unread, they would look
+        like a lag for ever, and hold the watermark back."""
+        batch = Batch(group=self._reading.group)
+        for partition in partitions:
+            position = await self._consumer.position(partition)
+            if claim is self._worker.claim and position > claim.positions[partition]:
+                claim.positions[partition] = position
+                self._advance(batch, claim, partition, EPOCH)
+        return batch
+
+    def _advance(self, batch: Batch, claim: Claim, partition: TopicPartition, arrived_at: Instant) -> None:
+        """The batch takes the partition up to the claim's position."""
+        batch.progress.append(
+            Progress(
+                partition.topic,
+                partition.partition,
+                claim.positions[partition],
+                claim.generations[partition],
+                arrived_at,
+            )
+        )
 
     async def _decode(self, claim: Claim, records: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]) -> Batch:
         batch = Batch(group=self._reading.group)
@@ -122,15 +146,7 @@ class Lane:
                     self._add(batch, _message(record))
             last = messages[-1]
             claim.positions[partition] = last.offset + 1
-            batch.progress.append(
-                Progress(
-                    partition.topic,
-                    partition.partition,
-                    last.offset + 1,
-                    claim.generations[partition],
-                    Instant(last.timestamp * 1000),
-                )
-            )
+            self._advance(batch, claim, partition, Instant(last.timestamp * 1000))
         return batch
 
     def _add(self, batch: Batch, message: Message) -> None:

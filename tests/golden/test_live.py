@@ -39,10 +39,10 @@ SHARDS = 2
 RENAMED = {"lot_id": "lot", "order_id": "order"}
 """What golden cases call these."""
 
-AT_ONCE = 5
+AT_ONCE = 4
 """Cases under way at the same time: most of each is waiting."""
 
-LIMIT_S = 40
+LIMIT_S = 120
 
 
 def live_cases() -> dict[str, Case]:

@@ -3,8 +3,9 @@
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
+import orjson
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from services.earn.app import ingest
 from services.expiry.app import Expiry
@@ -75,6 +76,27 @@ async def test_time_does_not_pass_an_event_that_waits(settings: Settings, ledger
                 return await settlements(ledger) == [END]
 
             await until(settled)
+
+
+async def test_markers_of_transactions_do_not_hold_time_back(settings: Settings, ledger: Pool, until: Until) -> None:
+    """The last thing in a partition that a transactional shop writes to is a marker, which no reader ever gets."""
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, transactional_id=f"{settings.installation}-shop")
+    await producer.start()
+    async with producer.transaction():
+        for number in range(8):
+            member_id = f"member-{number}"
+            event = order(f"o-{number}", member_id, NOON)
+            await producer.send(
+                settings.topic(ORDER_PAID), orjson.dumps(event), key=member_id.encode(), timestamp_ms=NOON // 1000
+            )
+    await producer.stop()
+    async with running(ingest(settings), Expiry(settings)):
+
+        async def settled() -> bool:
+            return await settlements(ledger) == [END] * 8
+
+        await set_clock(ledger, Instant(END + 60 * SECOND_US))
+        await until(settled)
 
 
 def has_swept(worker: Expiry, times: int) -> Callable[[], Awaitable[bool]]:

@@ -1,0 +1,112 @@
+"""What the commands say to a person: the way in, and what is wrong."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.settings import Settings
+from shared.setup import SHARDS
+from tests.support.installing import Make
+
+PROJECT = Path(__file__).parent.parent.parent
+GROCERY = PROJECT / "programs" / "grocery.yaml"
+EXAMPLE = PROJECT / "programs" / "example-events.jsonl"
+
+
+async def pointstream(*arguments: str, settings: Settings | None = None) -> tuple[int, str, str]:
+    """Run the command; its exit code, output and errors."""
+    environment = dict(os.environ) | {"COLUMNS": "200"}
+    if settings is not None:
+        servers = {name: getattr(settings, name) for name in ("kafka", "postgres", "redis", "installation")}
+        environment |= {f"POINTSTREAM_{name.upper()}": value for name, value in servers.items()}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "services.cli.main",
+        *arguments,
+        env=environment,
+        cwd=PROJECT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode(), errors.decode()
+
+
+async def test_with_an_error_in_the_program_nothing_starts(settings: Settings, tmp_path: Path) -> None:
+    program = tmp_path / "wrong.yaml"
+    program.write_text(GROCERY.read_text().replace("rate: 1/2", "rate: a lot"))
+    elsewhere = settings.model_copy(update={"installation": "t_never_made"})
+    for command in (["init"], ["up"], ["replay", "--installation", "t_never_made"]):
+        code, _, errors = await pointstream(*command, "--program", str(program), settings=elsewhere)
+        assert code == 1, command
+        assert "wrong.yaml" in errors
+        assert "rules[1].rate: write the rate as a decimal (1.2) or a fraction (6/5)" in errors
+    code, _, errors = await pointstream("run", "earn", settings=elsewhere)
+    assert (code, "no installation 't_never_made'" in errors) == (1, True)
+
+
+async def test_a_changed_program_needs_a_new_version(make_installation: Make, tmp_path: Path) -> None:
+    settings = await make_installation(shards=SHARDS)
+    program = tmp_path / "changed.yaml"
+    program.write_text(GROCERY.read_text().replace("rate: 1/2", "rate: 2"))
+    code, _, errors = await pointstream("init", "--program", str(program), settings=settings)
+    assert code == 1
+    assert "version 1 has decided events with other content" in errors
+
+
+async def test_a_worker_that_does_not_exist_is_named(settings: Settings) -> None:
+    code, _, errors = await pointstream("run", "lottery", settings=settings)
+    assert (code, "'lottery' is no worker; say earn, publisher, expiry, api or all" in errors) == (1, True)
+
+
+async def test_simulate_shows_what_events_come_to() -> None:
+    """alice: tea 12.90 and ham 22.00 give 34 points and 6 more for the house brand (half of 12.90); bread 5.50 gives 5
+    and 2; bob's soap 3.99 gives 3."""
+    code, output, _ = await pointstream(
+        "simulate", "--program", str(GROCERY), "--events", str(EXAMPLE), "--until", "2026-03-05T12:00:00Z", "--json"
+    )
+    assert code == 0
+    report = json.loads(output)
+    assert (report["events"], report["duplicates"], report["refused"]) == (4, 1, [])
+    alice, bob = report["members"]["alice"], report["members"]["bob"]
+    assert alice["balances"]["points"] == {"issued": -47, "available": 39, "pending": 8}
+    assert bob["balances"]["points"] == {"issued": -3, "available": 3}
+    assert [item["outcome"] for item in alice["outcomes"]] == ["posted", "posted"]
+
+
+async def test_simulate_names_the_line_and_the_field_that_is_wrong(tmp_path: Path) -> None:
+    events = tmp_path / "events.jsonl"
+    lines = EXAMPLE.read_text().splitlines()
+    events.write_text("\n".join([lines[0], lines[1].replace('"paid": 399', '"paid": -399', 1), "{", lines[2]]))
+    code, output, _ = await pointstream("simulate", "--program", str(GROCERY), "--events", str(events))
+    assert code == 1
+    assert "line 2: data.paid: " in output
+    assert "line 3: " in output
+    assert "posted: 2" in output
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--until", "tomorrow", "--until: 'tomorrow' is no instant"),
+        ("--until", "2026-01-01", "--until: '2026-01-01' has no offset"),
+        ("--events", "nowhere.jsonl", "nowhere.jsonl cannot be read"),
+    ],
+)
+async def test_simulate_says_which_option_is_wrong(option: str, value: str, message: str) -> None:
+    options = {"--program": str(GROCERY), "--events": str(EXAMPLE), option: value}
+    code, _, errors = await pointstream("simulate", *(word for pair in options.items() for word in pair))
+    assert code == 1
+    assert message in errors
+
+
+@pytest.mark.parametrize("amount", ["lots", "-1", "1.005", "NaN"])
+async def test_an_order_needs_an_amount(settings: Settings, amount: str) -> None:
+    code, _, errors = await pointstream("order", "alice", "--", amount, settings=settings)
+    assert (code, "is no amount" in errors) == (1, True)
