@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     """Batches that a worker has under way: while PostgreSQL writes one, the next is decided."""
     batch_wait_ms: Annotated[int, Field(ge=1, le=10_000)] = 200
     """How long a worker waits for the next event before it looks around again."""
-    session_timeout_ms: Annotated[int, Field(ge=3_000, le=300_000)] = 10_000
+    session_timeout_ms: Annotated[int, Field(ge=6_000, le=300_000)] = 10_000
     """A worker that the broker does not hear of for so long loses its partitions."""
 
     publish_postings_max: Annotated[int, Field(ge=1, le=20_000)] = 4_000

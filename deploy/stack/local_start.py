@@ -51,8 +51,10 @@ def _interrupts_set(cancelled: threading.Event) -> Iterator[None]:
     seen: list[int] = []
 
     def cancel(number: int, frame: FrameType | None) -> None:
+        # Only once: a second Ctrl-C may come while the first one is inside `set`, whose lock cannot be taken twice.
         seen.append(number)
-        cancelled.set()
+        if len(seen) == 1:
+            cancelled.set()
 
     in_main = threading.current_thread() is threading.main_thread()
     usual = signal.default_int_handler

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import ConsumerStoppedError, KafkaConnectionError, KafkaError
 from mode import Service
 
 from services.publisher.cache import CacheTail
@@ -18,12 +18,15 @@ from shared.ledger.installation import read_installation
 from shared.settings import Settings
 from shared.stream.app import STOP_TIMEOUT_S, run_worker
 from shared.stream.backoff import Backoff
+from shared.stream.claim import NO_PARTITION
 from shared.stream.topics import PUBLISHED, SHARES
 
 WORKER = "publisher"
 
 NEVER_POLLED_MS = 2**31 - 1
 """The group's consumer is there for the group protocol only, and never reads; it must not be taken for stuck."""
+
+HEAR_EVERY_MS = 500
 
 log = structlog.get_logger()
 
@@ -58,7 +61,16 @@ class Publisher(Service):
                 wait_s = backoff.next_s()
                 log.warning("PostgreSQL or Kafka is not there", error=str(error), again_in_s=wait_s)
                 await self.sleep(wait_s)
+        while not (self.should_stop or self._failed.done()):
+            await self._hear_of_the_group()
         await self._failed
+
+    async def _hear_of_the_group(self) -> None:
+        """Errors of the group protocol come to who polls, and to nobody else. This partition does not exist."""
+        if self._consumer is None:
+            raise RuntimeError("the group is joined before it is heard of")
+        with suppress(ConsumerStoppedError):
+            await self._consumer.getmany(NO_PARTITION, timeout_ms=HEAR_EVERY_MS)
 
     async def _open(self) -> None:
         settings = self._settings
@@ -125,12 +137,16 @@ class Publisher(Service):
         if not shards:
             return
         backoff = Backoff()
-        while True:
+        # A cancellation can end as the error of the transaction that it interrupts. A share that was taken away must
+        # not start again: it would fence its rightful owner, and be fenced by it, for ever.
+        while self._shares.get(share) is asyncio.current_task():
             cache = CacheTail(self._cache, self._pool, shards)
             try:
                 await Share(share, shards, self._pool, cache, self._settings).run()
             except Exception as error:
                 cause = _cause(error)
+                if self._shares.get(share) is not asyncio.current_task():
+                    return
                 if not isinstance(cause, (*CONNECTION_ERRORS, KafkaError)):
                     log.exception("publishing is broken", share=share)
                     self._fail(cause)

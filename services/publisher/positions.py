@@ -21,8 +21,8 @@ async def read_positions(kafka: str, partition: TopicPartition, shards: Iterable
     Call it only after the share's producer has started: that ends a transaction which a dead publisher left open.
     """
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka, isolation_level="read_committed")
-    await consumer.start()
     try:
+        await consumer.start()
         consumer.assign([partition])
         value = await _last_value(consumer, partition)
     finally:

@@ -54,8 +54,8 @@ class Share:
             retry_backoff_ms=RETRY_BACKOFF_MS,
             acks="all",
         )
-        await producer.start()
         try:
+            await producer.start()
             positions = await read_positions(settings.kafka, self._published, self._shards)
             self._cache.published = positions
             log.info("publishing", share=self._share, shards=len(self._shards))

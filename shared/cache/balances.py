@@ -76,9 +76,13 @@ class BalanceCache:
             found = await pipeline.execute()
         return [_balance(member_id, values) for member_id, values in zip(members, found, strict=True)]
 
-    async def refill(self, balance: CachedBalance) -> None:
-        """Put back what a reader missed, unless something newer is there by now."""
-        await self._call([ShardNews(shard_of(balance.member_id, self._shards), _NO_NEWS, _NO_NEWS, [balance])])
+    async def refill(self, balance: CachedBalance, position: int) -> None:
+        """Put back what a reader missed, unless something newer is there by now.
+
+        `position` is the last one of the shard when the reader read: a Redis that came back empty is told with it from
+        where the publisher has to go on, so that nothing is missed between this read and the publisher's return.
+        """
+        await self._call([ShardNews(shard_of(balance.member_id, self._shards), position, _NO_NEWS, [balance])])
 
     async def apply(self, news: Sequence[ShardNews]) -> dict[Shard, int]:
         """Write the news of some shards, in one round trip. Returns the cursor of each shard.

@@ -1,7 +1,8 @@
 -- Write the balances of some members of one shard, each only over an older version, and move the shard's cursor on.
 -- KEYS: the shard's cursor, then a key for each member.
--- ARGV: the position after which the news begin and the one where they end (both -1: no news of the journal, a reader
---       refills what it missed), then version, next due instant and balances for each member.
+-- ARGV: the position after which the news begin and the one where they end, then version, next due instant and balances for each member.
+--       A reader that refills what it missed has no news: it says the position up to which it has read, and -1. Where
+--       this Redis knew nothing of the shard, that is from where the publisher has to go on.
 -- Returns the cursor. One below the first argument says that this Redis has forgotten something: nothing was written.
 local after, last = tonumber(ARGV[1]), tonumber(ARGV[2])
 local cursor = tonumber(redis.call('GET', KEYS[1]) or after)
@@ -15,8 +16,8 @@ for i = 2, #KEYS do
     redis.call('HSET', KEYS[i], 'version', ARGV[at], 'next_due_at', ARGV[at + 1], 'balances', ARGV[at + 2])
   end
 end
-if last > cursor or (last >= 0 and redis.call('EXISTS', KEYS[1]) == 0) then
-  redis.call('SET', KEYS[1], ARGV[2])
-  return last
+local reached = math.max(cursor, last)
+if reached > cursor or redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('SET', KEYS[1], string.format('%d', reached))
 end
-return cursor
+return reached

@@ -19,7 +19,7 @@ from shared.contracts.fields import ATTRIBUTE, MAX_ATTRIBUTE_CHARS, MAX_MESSAGE_
 from shared.domain.ids import EventId, EventSource
 from shared.domain.model import EventRef
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 """A message's headers, as aiokafka gives and takes them."""
 
 STRICT = ConfigDict(strict=True, use_attribute_docstrings=True, cache_strings="keys")

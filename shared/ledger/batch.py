@@ -10,7 +10,7 @@ from shared.domain.time import Instant
 
 @dataclass(slots=True)
 class Message:
-    """A message as it came from the log. `headers` are as the broker gave them."""
+    """A message as it came from the log. `headers` are as the broker gave them: any bytes, or none."""
 
     topic: str
     partition: int
@@ -18,7 +18,7 @@ class Message:
     arrived_at: Instant
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes | None], ...]
 
 
 @dataclass(slots=True)

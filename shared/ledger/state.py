@@ -9,7 +9,7 @@ from shared.domain.ids import LotId, MemberId, OrderId, Shard, Wallet
 from shared.domain.model import Account, Bucket, Debt, Event, Lot, OrderPaid
 from shared.domain.time import Instant
 from shared.ledger import statements
-from shared.ledger.database import Connection, Record
+from shared.ledger.database import Connection, Pool, Record
 from shared.ledger.sharding import shard_of
 
 Accounts = dict[MemberId, Account]
@@ -72,7 +72,17 @@ def _owes(account: Account) -> bool:
     return any(buckets.get(Bucket.DEBT) for buckets in account.balances.values())
 
 
-async def read_account(connection: Connection, member_id: MemberId, until: Instant, shards: int) -> Account | None:
+@dataclass(frozen=True, slots=True)
+class ReadAccount:
+    """An account that was read without a lock, and the position of its shard up to which it has everything."""
+
+    account: Account
+    position: int
+
+
+async def read_account(
+    connection: Connection | Pool, member_id: MemberId, until: Instant, shards: int
+) -> ReadAccount | None:
     """A member's account with what falls due by `until`, without a lock; None for a member that nobody has seen."""
     shard = shard_of(member_id, shards)
     row = await connection.fetchrow(statements.READ_ACCOUNT, shard, member_id)
@@ -83,7 +93,7 @@ async def read_account(connection: Connection, member_id: MemberId, until: Insta
         accounts = {member_id: account}
         await _load_due_lots(connection, accounts, {member_id: shard}, {member_id: until})
         await _load_debts(connection, accounts, {member_id: shard}, [member_id])
-    return account
+    return ReadAccount(account, row["head"])
 
 
 def _account(row: Record) -> Account:
@@ -99,7 +109,10 @@ def _account(row: Record) -> Account:
 
 
 async def _load_due_lots(
-    connection: Connection, accounts: Accounts, shard_by_member: dict[MemberId, Shard], until: dict[MemberId, Instant]
+    connection: Connection | Pool,
+    accounts: Accounts,
+    shard_by_member: dict[MemberId, Shard],
+    until: dict[MemberId, Instant],
 ) -> None:
     """Put the due lots into their accounts, and the first one that is due later in their `later_due_at`."""
     rows = await connection.fetch(
@@ -135,7 +148,7 @@ def _lot(row: Record) -> Lot:
 
 
 async def _load_debts(
-    connection: Connection, accounts: Accounts, shard_by_member: dict[MemberId, Shard], members: list[MemberId]
+    connection: Connection | Pool, accounts: Accounts, shard_by_member: dict[MemberId, Shard], members: list[MemberId]
 ) -> None:
     rows = await connection.fetch(statements.LOAD_DEBTS, [shard_by_member[member_id] for member_id in members], members)
     for row in rows:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import orjson
 
@@ -103,6 +104,8 @@ async def write_accounts(connection: Connection, changes: Sequence[Change]) -> N
                 changed_lots.append((shard, after.member_id, lot.lot_id, lot.remaining, lot.activates_at))
         if before.debts or after.debts:
             owing.append(change)
+    # In one order for all workers: rows that are not there yet cannot be locked before.
+    new.sort(key=itemgetter(0, 1))
     await copy(connection, "accounts", _ACCOUNTS, new)
     await _execute(connection, statements.UPDATE_ACCOUNTS, changed)
     await copy(connection, "lots", _LOTS, new_lots)
@@ -234,7 +237,7 @@ async def write_dead_letters(connection: Connection, letters: Sequence[DeadLette
             letter.message.arrived_at,
             letter.message.key,
             letter.message.value,
-            orjson.dumps([[name, value.decode("latin-1")] for name, value in letter.message.headers]),
+            orjson.dumps([[name, None if value is None else value.hex()] for name, value in letter.message.headers]),
             letter.defect,
             letter.path,
             letter.reason,

@@ -13,14 +13,14 @@ import orjson
 from shared.cache.balances import CACHE_ERRORS, BalanceCache, CachedBalance
 from shared.clock import now_of, wall_clock
 from shared.domain.ids import MemberId
-from shared.domain.model import Account, Balances, Bucket
+from shared.domain.model import Balances, Bucket
 from shared.domain.program import Programs
 from shared.domain.settle import settle
 from shared.domain.time import EPOCH, Instant
 from shared.ledger.database import CONNECTION_ERRORS, Connection, Pool, Role, open_pool
 from shared.ledger.installation import Clock, Installation, load_programs, read_installation
 from shared.ledger.read import BEFORE_NOTHING, StatementEntry, read_statement
-from shared.ledger.state import read_account
+from shared.ledger.state import ReadAccount, read_account
 from shared.ledger.write import dump_balances
 from shared.settings import Settings
 
@@ -104,11 +104,12 @@ class Reader:
         if now is not None and cached is not None and (cached.next_due_at is None or now < cached.next_due_at):
             balances = self._all_wallets(orjson.loads(cached.balances), now)
             return MemberBalance(member_id, cached.version, now, cached.next_due_at, balances, Source.CACHE)
-        account = await self._read_ledger(member_id, now)
-        if account is None:
+        read = await self._read_ledger(member_id, now)
+        if read is None:
             return None
+        account = read.account
         if cached is None or cached.version < account.version:
-            await self._refill(account)
+            await self._refill(read)
         as_of = account.settled_to if now is None else now
         settled, _ = settle(account, as_of, self.programs)
         balances = self._all_wallets(settled.balances, as_of)
@@ -171,8 +172,9 @@ class Reader:
             self._rest_cache()
             return None
 
-    async def _refill(self, account: Account) -> None:
+    async def _refill(self, read: ReadAccount) -> None:
         """Put into Redis what the ledger says, unsettled: a reader who comes later settles it for its own now."""
+        account = read.account
         if not self._cache_is_worth_asking():
             return
         balance = CachedBalance(
@@ -180,7 +182,7 @@ class Reader:
         )
         try:
             async with asyncio.timeout(CACHE_WAIT_S):
-                await self._cache.refill(balance)
+                await self._cache.refill(balance, read.position)
         except CACHE_ERRORS:
             self._rest_cache()
 
@@ -190,12 +192,12 @@ class Reader:
     def _rest_cache(self) -> None:
         self._cache_away_until_s = asyncio.get_running_loop().time() + CACHE_REST_S
 
-    async def _read_ledger(self, member_id: MemberId, now: Instant | None) -> Account | None:
+    async def _read_ledger(self, member_id: MemberId, now: Instant | None) -> ReadAccount | None:
         """The account as it is stored, with what is due by now."""
         async with self._ledger() as connection:
-            account = await read_account(connection, member_id, EPOCH, self._shards)
-            if account is None or now is None or account.next_due_at is None or account.next_due_at > now:
-                return account
+            read = await read_account(connection, member_id, EPOCH, self._shards)
+            if read is None or now is None or read.account.next_due_at is None or read.account.next_due_at > now:
+                return read
             # Account, lots and debts are three statements: a worker that settles it in between must not be seen by some
             # of them only.
             async with connection.transaction(isolation="repeatable_read", readonly=True):

@@ -7,9 +7,16 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from shared.ledger import statements
 from shared.ledger.database import Pool
 
+NO_PARTITION = TopicPartition("", -1)
+"""Polling it gives nothing, but raises what the group protocol has met."""
+
 
 class TrimmedError(Exception):
     """Events were deleted from the log before they were read. Nothing can bring them back, so nobody may go on."""
+
+
+class TruncatedError(Exception):
+    """The log is shorter than what the ledger has read of it: it is another log under the same name."""
 
 
 @dataclass(slots=True)
@@ -28,7 +35,7 @@ async def claim_partitions(
 ) -> Claim:
     """Become the owner of `partitions`, fence whoever was it before, and seek to where the ledger stands.
 
-    Raises `TrimmedError` where the log begins behind that.
+    Raises `TrimmedError` where the log begins behind that, `TruncatedError` where it ends before.
     """
     if not partitions:
         return Claim({}, {})
@@ -39,10 +46,12 @@ async def claim_partitions(
         [partition.partition for partition in partitions],
     )
     beginnings = await consumer.beginning_offsets(partitions)
+    ends = await consumer.end_offsets(partitions)
     claim = Claim({}, {})
     for row in rows:
         partition = TopicPartition(row["topic"], row["partition"])
         position = _position(partition, row["next_offset"], beginnings[partition])
+        check_not_truncated(partition, row["next_offset"], ends[partition])
         claim.generations[partition] = row["generation"]
         claim.positions[partition] = position
         consumer.seek(partition, position)
@@ -52,6 +61,16 @@ async def claim_partitions(
 async def check_gap(consumer: AIOKafkaConsumer, partition: TopicPartition, expected: int) -> None:
     """Offsets may have gaps (markers of transactions), but not because the log was trimmed under its reader."""
     _position(partition, expected, (await consumer.beginning_offsets([partition]))[partition])
+
+
+def check_not_truncated(partition: TopicPartition, expected: int, found: int) -> None:
+    """Raises `TruncatedError` where the log has an event, or its end, before what the ledger has read already."""
+    if found < expected:
+        raise TruncatedError(
+            f"{partition.topic}/{partition.partition} goes on at offset {found}, but the ledger has read it up to"
+            f" {expected}: the topic was made again, or lost. Set its next_offset in consumer_offsets to 0 to"
+            " read the new log from its beginning; events that were counted before are known by their ids"
+        )
 
 
 def _position(partition: TopicPartition, expected: int, beginning: int) -> int:

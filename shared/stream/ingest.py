@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
+import asyncpg
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
@@ -32,6 +33,9 @@ FETCH_BYTES_MAX = 16 << 20
 """What the broker hands over at once. It bounds the memory of a worker that has fallen behind."""
 
 PARTITION_FETCH_BYTES_MAX = 1 << 20
+
+CLAIM_ERRORS: tuple[type[BaseException], ...] = (*CONNECTION_ERRORS, asyncpg.DeadlockDetectedError)
+"""What a claim may meet that passes: an outage, or a zombie that holds the same rows in its last transaction."""
 
 log = structlog.get_logger()
 
@@ -154,6 +158,10 @@ class Ingest(Service):
             log.warning("fenced", reason=str(error), group=self._group)
             await self._start_over(decoded.claim)
         except CONNECTION_ERRORS as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # The rollback failed in place of the cancellation; whoever asked for the end must get it.
+                raise asyncio.CancelledError from error
             await self._wait("PostgreSQL went away", error)
             await self._start_over(decoded.claim)
         else:
@@ -163,12 +171,14 @@ class Ingest(Service):
 
     async def _start_over(self, failed: Claim) -> None:
         """Claim again what Kafka still assigns to this worker, and read on from the ledger's offsets."""
+        expected = failed
         while not self.should_stop and self._consumer is not None:
             try:
                 async with self._posting.alone():
-                    if self.claim is failed:
+                    if self.claim is expected:
+                        expected = NOTHING_CLAIMED  # what an attempt leaves behind that fails
                         await self._take_over(list(self._consumer.assignment()))
-            except CONNECTION_ERRORS as error:
+            except CLAIM_ERRORS as error:
                 await self._wait("PostgreSQL is away", error)
             else:
                 return
@@ -191,6 +201,8 @@ class Ingest(Service):
 
     async def revoked(self) -> None:
         """Partitions are about to go: let the transactions that are under way finish, and post nothing after them."""
+        if self.should_stop:
+            return  # on_stop has the lock for good; the next owner's generation fences the rest
         async with self._posting.alone():
             self.claim = NOTHING_CLAIMED
 
@@ -201,7 +213,7 @@ class Ingest(Service):
             try:
                 async with self._posting.alone():
                     await self._take_over(partitions)
-            except CONNECTION_ERRORS as error:
+            except CLAIM_ERRORS as error:
                 await self._wait("PostgreSQL is away", error)
             except Exception as error:
                 await self.crash(error)

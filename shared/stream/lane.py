@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import IllegalStateError
 
 from shared.domain.time import EPOCH, Instant
 from shared.ledger.batch import Batch, Consumed, DeadLetter, Message, Progress
-from shared.stream.claim import Claim, check_gap
+from shared.stream.claim import NO_PARTITION, Claim, check_gap, check_not_truncated
 
 LOG_APPEND_TIME = 1
 
-UNCLAIMED_WAIT_S = 0.02
+UNCLAIMED_WAIT_MS = 20
 """How soon a lane without partitions looks whether it got some."""
 
 Decode = Callable[[Message], Consumed | DeadLetter]
@@ -86,7 +87,8 @@ class Lane:
             claim = self._worker.claim
             partitions = [partition for partition in claim.positions if self._is_mine(partition)]
             if not partitions:
-                await asyncio.sleep(UNCLAIMED_WAIT_S)
+                await self._consumer.getmany(NO_PARTITION, timeout_ms=UNCLAIMED_WAIT_MS)
+                await asyncio.sleep(0)
                 continue
             records = await self._consumer.getmany(
                 *partitions, timeout_ms=self._reading.wait_ms, max_records=self._reading.events_max
@@ -94,8 +96,9 @@ class Lane:
             if claim is not self._worker.claim:
                 self._rewind(self._worker.claim)
                 continue
-            batch = await self._decode(claim, records) if records else await self._pass_markers(claim, partitions)
-            if batch.progress:
+            batch = await self._decode(claim, records)
+            await self._pass_markers(batch, claim, [partition for partition in partitions if partition not in records])
+            if batch.progress and claim is self._worker.claim:
                 await self._decoded.put(Decoded(claim, batch))
 
     def _is_mine(self, partition: TopicPartition) -> bool:
@@ -108,16 +111,21 @@ class Lane:
             if partition in assigned and self._is_mine(partition):
                 self._consumer.seek(partition, position)
 
-    async def _pass_markers(self, claim: Claim, partitions: list[TopicPartition]) -> Batch:
+    async def _pass_markers(self, batch: Batch, claim: Claim, partitions: list[TopicPartition]) -> None:
         """Move past what is no event: markers of transactions at the end of a partition. Left unread, they would look
         like a lag for ever, and hold the watermark back."""
-        batch = Batch(group=self._reading.group)
         for partition in partitions:
-            position = await self._consumer.position(partition)
-            if claim is self._worker.claim and position > claim.positions[partition]:
+            try:
+                position = await self._consumer.position(partition)
+            except IllegalStateError:
+                return  # it was taken away meanwhile
+            if claim is not self._worker.claim:
+                return
+            expected = claim.positions[partition]
+            if position > expected:
+                await check_gap(self._consumer, partition, expected)
                 claim.positions[partition] = position
                 self._advance(batch, claim, partition, EPOCH)
-        return batch
 
     def _advance(self, batch: Batch, claim: Claim, partition: TopicPartition, arrived_at: Instant) -> None:
         """The batch takes the partition up to the claim's position."""
@@ -133,8 +141,9 @@ class Lane:
 
     async def _decode(self, claim: Claim, records: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]) -> Batch:
         batch = Batch(group=self._reading.group)
-        for partition, messages in records.items():
+        for partition, messages in sorted(records.items()):
             expected = claim.positions[partition]
+            check_not_truncated(partition, expected, messages[0].offset)
             if messages[0].offset > expected:
                 await check_gap(self._consumer, partition, expected)
             if self._reading.live and messages[0].timestamp_type != LOG_APPEND_TIME:
@@ -142,8 +151,7 @@ class Lane:
                     f"{partition.topic} carries its producers' time; set message.timestamp.type=LogAppendTime on it"
                 )
             for record in messages:
-                if record.offset >= expected:
-                    self._add(batch, _message(record))
+                self._add(batch, _message(record))
             last = messages[-1]
             claim.positions[partition] = last.offset + 1
             self._advance(batch, claim, partition, Instant(last.timestamp * 1000))

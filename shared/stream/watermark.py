@@ -26,7 +26,8 @@ class InputLog:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, isolation_level="read_committed")
+        # Uncommitted records count: an event inside an open transaction has arrived, and time must wait for it.
+        self._consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, isolation_level="read_uncommitted")
 
     async def open(self) -> None:
         """Connect; raises aiokafka's errors, and is then closed."""
@@ -43,7 +44,7 @@ class InputLog:
         await self._admin.close()
 
     async def ends(self) -> dict[TopicPartition, int]:
-        """The end of each partition of each input, as committed readers see it."""
+        """The end of each partition of each input, with what waits in open transactions."""
         topics = await self._admin.describe_topics([self._settings.topic(name) for name in INPUTS])
         partitions = [
             TopicPartition(topic["topic"], partition["partition"])

@@ -148,7 +148,8 @@ async def accounts_at(case: Case, pool: Pool) -> dict[tuple[str, datetime], Acco
         for at in moments
     }
     for member, at in instants:
-        account = await read_account(pool, MemberId(member), instant_of(at), SHARDS) or Account(MemberId(member))
+        read = await read_account(pool, MemberId(member), instant_of(at), SHARDS)
+        account = Account(MemberId(member)) if read is None else read.account
         rows = await pool.fetch("SELECT * FROM lots WHERE member_id = $1 AND remaining > 0", member)
         others = {row["lot_id"]: _lot(row) for row in rows if row["lot_id"] not in account.lots}
         found[member, at] = replace(account, lots={**account.lots, **others})

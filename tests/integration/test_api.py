@@ -69,7 +69,7 @@ async def test_a_miss_is_answered_by_the_ledger_and_the_next_read_by_the_cache(s
 async def test_a_cached_balance_shows_every_wallet_of_the_program(settings: Settings) -> None:
     async with cache_of(settings) as cache, api(settings, HandClock("2026-03-11T00:00:00Z")) as client:
         held = b'{"points": {"issued": -70, "available": 50, "debt": -30, "expired": 10, "clawed_back": 40}}'
-        await cache.refill(CachedBalance(MemberId("M-1"), 7, None, held))
+        await cache.refill(CachedBalance(MemberId("M-1"), 7, None, held), 0)
         answer = await client.get(balance_path("M-1"))
 
     assert answer.headers["X-Balance-Source"] == "cache"
@@ -133,9 +133,9 @@ async def test_a_refill_does_not_replace_a_newer_version(settings: Settings) -> 
     newer = CachedBalance(MemberId("M-1"), 5, at("2026-03-12T00:00:00Z"), b'{"points":{"issued":-1,"available":1}}')
     async with cache_of(settings) as cache, api(settings, HandClock("2026-03-11T00:00:00Z")) as client:
         # The reader misses; before it refills, the publisher writes what came after the reader's state.
-        await asyncio.gather(*(client.get(balance_path("M-1")) for _ in range(20)), cache.refill(newer))
+        await asyncio.gather(*(client.get(balance_path("M-1")) for _ in range(20)), cache.refill(newer, 0))
         older = CachedBalance(MemberId("M-1"), 1, None, b"{}")
-        await cache.refill(older)
+        await cache.refill(older, 0)
         assert await cache.read(MemberId("M-1")) == newer
         assert (await client.get(balance_path("M-1"))).json()["version"] == 5
 

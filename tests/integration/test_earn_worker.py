@@ -8,6 +8,7 @@ import orjson
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from structlog.testing import capture_logs
 
 from services.earn.app import ingest
 from shared.clock import wall_clock
@@ -15,7 +16,7 @@ from shared.ledger.database import Pool, Role
 from shared.ledger.installation import Clock
 from shared.settings import ORDER_PAID, Settings
 from shared.setup import open_ledger
-from shared.stream.claim import TrimmedError
+from shared.stream.claim import TrimmedError, TruncatedError
 from shared.stream.lane import UnstampedTopicError
 from tests.support.installing import Make
 from tests.support.orders import data_of, event_of
@@ -118,6 +119,12 @@ async def test_a_worker_waits_for_postgresql_and_catches_up(settings: Settings, 
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", settings.installation
             )
             await send(settings, ORDER_PAID, orders(20, start=20))
+            with capture_logs() as logs:
+
+                async def has_tried_in_vain() -> bool:
+                    return sum(entry["event"] == "PostgreSQL is away" for entry in logs) >= 2
+
+                await until(has_tried_in_vain)
             await admin.execute(f'ALTER DATABASE "{settings.installation}" ALLOW_CONNECTIONS true')
         finally:
             await admin.close()
@@ -167,3 +174,21 @@ async def test_a_worker_stops_loudly_when_events_were_deleted_before_it_read_the
     await worker.wait_until_stopped()
     assert isinstance(worker.crash_reason, TrimmedError)
     await worker.stop()
+
+
+async def test_a_worker_stops_loudly_when_the_log_is_shorter_than_what_was_read(
+    settings: Settings, ledger: Pool
+) -> None:
+    await send(settings, ORDER_PAID, orders(10))
+    async with open_ledger(settings, Role.WRITER) as pool:
+        await pool.execute(
+            "INSERT INTO consumer_offsets SELECT $1, $2, n, 5000 FROM generate_series(0, 3) AS n",
+            settings.group("earn"),
+            settings.topic(ORDER_PAID),
+        )
+    worker = ingest(settings)
+    await worker.start()
+    await worker.wait_until_stopped()
+    assert isinstance(worker.crash_reason, TruncatedError)
+    await worker.stop()
+    assert await ledger.fetchval("SELECT min(next_offset) FROM consumer_offsets") == 5000

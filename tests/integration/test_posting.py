@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import asyncpg
+import orjson
 import pytest
 
 from shared.domain.ids import MemberId
@@ -156,13 +157,16 @@ async def test_the_worker_of_an_older_generation_posts_nothing(ledger: Pool, pro
 async def test_dead_letters_are_kept_as_they_came_beside_the_events_around_them(
     ledger: Pool, programs: Programs
 ) -> None:
-    message = Message("orders", 3, 42, NOON, None, b"\x00\xff not json", (("h", b"\xfe"),))
+    headers = (("h", b"\xfe"), ("retry\x00attempts", b"\x00\x00\x00\x01"), ("none", None))
+    message = Message("orders", 3, 42, NOON, None, b"\x00\xff not json", headers)
     letter = DeadLetter(message, "not_json", "value", "The value is no JSON.")
     posted = await post(ledger, Batch(events=[consumed("o-1")], dead_letters=[letter]), programs, SHARDS)
     assert posted == Posted(posted.outcomes, 0, 1, 1)
     row = await ledger.fetchrow('SELECT topic, partition, "offset", message_key, message_value FROM dead_letters')
     assert row is not None
     assert tuple(row) == ("orders", 3, 42, None, b"\x00\xff not json")
+    kept = orjson.loads(await ledger.fetchval("SELECT headers FROM dead_letters"))
+    assert kept == [["h", "fe"], ["retry\x00attempts", "00000001"], ["none", None]]
     assert await available(ledger) == 10
 
 

@@ -18,6 +18,7 @@ from shared.ledger.batch import Batch
 from shared.ledger.database import Pool
 from shared.ledger.installation import load_programs
 from shared.ledger.post import post
+from shared.ledger.state import read_account
 from shared.settings import POINTS_CHANGED, Settings
 from shared.stream.topics import PUBLISHED
 from tests.support.installing import Make
@@ -190,9 +191,26 @@ async def test_a_redis_that_came_back_from_an_old_snapshot_is_brought_up_to_date
 async def test_redis_keeps_the_newer_version_whoever_comes_last(settings: Settings, cache: BalanceCache) -> None:
     newer = CachedBalance(MemberId("alice"), 5, None, b'{"points":{"available":5}}')
     older = CachedBalance(MemberId("alice"), 4, None, b'{"points":{"available":4}}')
-    await cache.refill(newer)
-    await cache.refill(older)
+    await cache.refill(newer, 0)
+    await cache.refill(older, 0)
     assert await cache.read(MemberId("alice")) == newer
+
+
+async def test_what_a_reader_refilled_into_an_empty_redis_is_brought_up_to_date(
+    settings: Settings, ledger: Pool, cache: BalanceCache, until: Until
+) -> None:
+    """Redis came back empty while nobody published to it; a reader refilled a member, and then the member earned."""
+    await post_orders(ledger, 40)
+    read = await read_account(ledger, MemberId("member-1"), NOON, SHARDS)
+    assert read is not None
+    stale = CachedBalance(MemberId("member-1"), read.account.version, None, b"{}")
+    await cache.refill(stale, read.position)
+    await post_orders(ledger, 40, start=40)
+    async with running(Publisher(settings)):
+        await until(is_cached(ledger, cache))
+    entry = await cache.read(MemberId("member-1"))
+    assert entry is not None
+    assert entry.version == 8
 
 
 async def test_an_outage_of_redis_does_not_stop_kafka(

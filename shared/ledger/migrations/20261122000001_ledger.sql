@@ -184,7 +184,7 @@ CREATE TABLE consumer_offsets (
   PRIMARY KEY (consumer_group, topic, partition)
 ) WITH (fillfactor = 10);
 
--- Messages that could not be read, as they came.
+-- Messages that could not be read, as they came. Header values are in hexadecimal: they may be any bytes, or null.
 CREATE TABLE dead_letters (
   letter_id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   topic          text NOT NULL,
@@ -193,7 +193,7 @@ CREATE TABLE dead_letters (
   arrived_at     timestamptz NOT NULL,
   message_key    bytea,
   message_value  bytea,
-  headers        jsonb NOT NULL,
+  headers        json NOT NULL,
   defect         text NOT NULL,
   path           text NOT NULL,
   reason         text NOT NULL,

@@ -5,4 +5,5 @@ SET next_offset = b.next_offset, arrived_at = greatest(o.arrived_at, b.arrived_a
 FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::timestamptz[])
   AS b (topic, partition, next_offset, generation, arrived_at)
 WHERE o.consumer_group = $1 AND o.topic = b.topic AND o.partition = b.partition AND o.generation = b.generation
+  AND o.next_offset <= b.next_offset
 RETURNING o.partition
