@@ -53,7 +53,7 @@ def check_size(value: bytes | None) -> bytes:
     return value
 
 
-def by_name(headers: Headers) -> Mapping[str, bytes]:
+def by_name(headers: Headers) -> Mapping[str, bytes | None]:
     """The headers by name. Raises `Undecodable` when one that is read here is there twice."""
     found = dict(headers)
     if len(found) != len(headers):
@@ -65,7 +65,7 @@ def by_name(headers: Headers) -> Mapping[str, bytes]:
     return found
 
 
-def is_structured(headers: Mapping[str, bytes]) -> bool:
+def is_structured(headers: Mapping[str, bytes | None]) -> bool:
     """Which mode a message is in: True for structured, False for binary. Raises `Undecodable` for other formats."""
     content_type = headers.get(_CONTENT_TYPE)
     if content_type == _JSON:
@@ -79,7 +79,7 @@ def is_structured(headers: Mapping[str, bytes]) -> bool:
     return media_type == _STRUCTURED
 
 
-def ref_of(headers: Mapping[str, bytes], event_type: str) -> EventRef:
+def ref_of(headers: Mapping[str, bytes | None], event_type: str) -> EventRef:
     """Which event the headers of the binary mode speak of. Raises `Undecodable` when it is not an `event_type`."""
     if headers.get(_SPEC_VERSION) != b"1.0":
         _attribute(headers, _SPEC_VERSION)
@@ -118,12 +118,14 @@ def encode_headers(
     return headers
 
 
-def _attribute(headers: Mapping[str, bytes], name: str) -> str:
+def _attribute(headers: Mapping[str, bytes | None], name: str) -> str:
     try:
-        text = headers[name].decode()
+        raw = headers[name]
+        # A header may also be null, which is no text either.
+        text = b"\xff".decode() if raw is None else raw.decode()
     except KeyError:
         raise _missing(headers, name) from None
-    except (UnicodeDecodeError, AttributeError):  # a header may also be null
+    except UnicodeDecodeError:
         raise Undecodable(Defect.INVALID_HEADER, f"headers.{name}", "The header is not text in UTF-8.") from None
     if not 0 < len(text) <= MAX_ATTRIBUTE_CHARS or "\0" in text:
         reason = f"The header must have 1 to {MAX_ATTRIBUTE_CHARS} characters, none of them U+0000."
@@ -131,7 +133,7 @@ def _attribute(headers: Mapping[str, bytes], name: str) -> str:
     return text
 
 
-def _missing(headers: Mapping[str, bytes], name: str) -> Undecodable:
+def _missing(headers: Mapping[str, bytes | None], name: str) -> Undecodable:
     if any(header.startswith("ce_") for header in headers):
         return Undecodable(Defect.MISSING_HEADER, f"headers.{name}", "The header is missing; binary mode needs it.")
     reason = f"There are no ce_… headers, and the content type is not {_STRUCTURED.decode()}."
