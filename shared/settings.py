@@ -39,7 +39,7 @@ class Settings(BaseSettings):
 
     publish_postings_max: Annotated[int, Field(ge=1, le=20_000)] = 4_000
     """Postings in one Kafka transaction of a shard group at most."""
-    publish_pause_ms: Annotated[int, Field(ge=0, le=10_000)] = 50
+    publish_pause_ms: Annotated[int, Field(ge=0, le=10_000)] = 80
     """How long a publisher that keeps up lets postings gather after a transaction: each one costs the broker some
     twenty requests, whether it has one record or a thousand. A lone posting does not wait for it."""
     publish_poll_ms: Annotated[int, Field(ge=1, le=10_000)] = 15

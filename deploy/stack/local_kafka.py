@@ -73,6 +73,10 @@ class LocalKafka(LocalServer):
             str(_java()),
             _HEAP,
             "-XX:+ExitOnOutOfMemoryError",
+            # A broker that lives for minutes beside everything else on a few cores: the second compiler and a parallel
+            # collector cost it half of its processor time, and it would only earn that back in hours.
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
             "-XX:-UsePerfData",  # else it leaves files in the system's temporary folder
             "--enable-native-access=ALL-UNNAMED",
             "--sun-misc-unsafe-memory-access=allow",

@@ -3,20 +3,25 @@
     python -m tests.bench.throughput [--orders 150000] [--runs 3] [--workers 1]
 
 Orders of three lines, some 600 bytes, of 200,000 members, on a stack of its own. Each run sends them first, then starts
-the workers and takes the time from the first order read to the last one out. The first run warms the broker up. Beside
-each rate stands how long the machine takes to count to a million, since shared machines differ from minute to minute.
+the workers and takes the time from the first order read to the last one out; right after it the bare pipeline
+(`tests/bench/bare.py`) reads the same orders. Machines that are shared differ by a factor of three from minute to
+minute, so the ratio of the two is the figure to keep. The first run warms the broker up and is not counted.
 """
 
 import argparse
 import asyncio
+import os
 import random
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
 
+import asyncpg
 import orjson
 import psutil
+from redis.asyncio import Redis
 
 from deploy import stack
 from services.cli.follow import Follower
@@ -26,6 +31,7 @@ from shared.clock import wall_clock
 from shared.domain.time import Instant, rfc3339
 from shared.settings import ORDER_PAID, Settings
 from shared.setup import SHARDS, set_up
+from tests.bench.bare import TABLE
 
 MEMBERS = 200_000
 PROGRAM = Path(__file__).parent.parent.parent / "programs" / "grocery.yaml"
@@ -43,7 +49,7 @@ def main() -> None:
         addresses = stack.up(root, print)
         pids = {str(server.server.value): server.pid for server in stack.status(root).servers if server.pid}
         try:
-            rates = []
+            pairs = []
             for number in range(arguments.runs + 1):
                 settings = Settings(
                     installation=f"bench_{number}",
@@ -53,11 +59,47 @@ def main() -> None:
                     program=PROGRAM,
                 )
                 rate = asyncio.run(measure(settings, arguments.orders, arguments.workers, pids))
+                bare = asyncio.run(measure_bare(settings, arguments.orders))
+                print(f"{bare:8,.0f} orders/s bare; ratio {rate / bare:.2f}")
                 if number:
-                    rates.append(rate)
-            print(f"median {statistics.median(rates):,.0f} orders/s, of {min(rates):,.0f} to {max(rates):,.0f}")
+                    pairs.append((rate, bare))
+            tell("orders/s", [rate for rate, _ in pairs])
+            tell("orders/s bare", [bare for _, bare in pairs])
+            tell("ratio", [rate / bare for rate, bare in pairs])
         finally:
             stack.down(root, wipe=True, say=print)
+
+
+def tell(what: str, figures: list[float]) -> None:
+    """The median of some runs, and their spread."""
+    form = "{:,.2f}" if max(figures) < 10 else "{:,.0f}"
+    median, least, most = (form.format(figure) for figure in (statistics.median(figures), min(figures), max(figures)))
+    print(f"{what}: median {median}, of {least} to {most}")
+
+
+async def measure_bare(settings: Settings, orders: int) -> float:
+    """The bare pipeline over the orders that are in the topic; orders a second."""
+    connection = await asyncpg.connect(settings.database)
+    await connection.execute(TABLE)
+    redis = Redis.from_url(settings.redis, protocol=2)
+    given = {f"POINTSTREAM_{key.upper()}": str(value) for key, value in settings.model_dump().items()}
+    processes = [
+        await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.bench.bare", part, env=os.environ | given)
+        for part in ("consume", "publish")
+    ]
+    try:
+        while not (before := await connection.fetchval("SELECT max(n) FROM bare")):
+            await asyncio.sleep(0.01)
+        began_s = time.monotonic()
+        while int(await redis.get(f"{settings.installation}:bare") or 0) < orders:
+            await asyncio.sleep(0.05)
+        return float((orders - before) / (time.monotonic() - began_s))
+    finally:
+        for process in processes:
+            process.kill()
+            await process.wait()
+        await redis.aclose()
+        await connection.close()
 
 
 async def measure(settings: Settings, orders: int, workers: int, servers: dict[str, int]) -> float:
