@@ -17,7 +17,7 @@ from shared.ledger.database import Pool, Role, open_pool
 from shared.settings import ORDER_PAID, Settings
 from shared.stream.topics import PUBLISHED, SHARES
 
-LOOK_EVERY_S = 0.25
+LOOK_EVERY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)

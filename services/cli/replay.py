@@ -25,8 +25,12 @@ from shared.settings import ORDER_PAID, Settings
 from shared.setup import SHARDS, open_ledger, set_up
 
 INSTALLATION = "demo"
+PROGRAM = Path("programs/loyalty-card.yaml")
 CLOCK_EVERY_ORDERS = 4_000
 """How often the replay's clock is moved on to what the brokers have."""
+
+SWEEP_POLL_MS = 2_000
+"""In a replay a week passes in a second, and most of what falls due is settled by the next order of its member."""
 
 WORKERS = [Worker.EARN, Worker.PUBLISHER, Worker.EXPIRY]
 
@@ -39,7 +43,7 @@ Last = Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], hel
 def replay(
     first: First = None,
     last: Last = None,
-    program: Annotated[Path | None, typer.Option("--program", help="The program to decide by.")] = None,
+    program: Annotated[Path, typer.Option("--program", help="The program to decide by.")] = PROGRAM,
     installation: Annotated[str, typer.Option("--installation", help="Where the points go.")] = INSTALLATION,
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
 ) -> None:
@@ -49,9 +53,11 @@ def replay(
     Running it again changes nothing.
     """
     try:
-        document, _ = read_program(program or Settings().program)
+        document, _ = read_program(program)
         stack.up(stack.home(), lambda line: errors.print(line, highlight=False))
-        settings = load_settings(installation=installation, program=program)
+        settings = load_settings(installation=installation, program=program).model_copy(
+            update={"sweep_poll_ms": SWEEP_POLL_MS}
+        )
         asyncio.run(set_up(settings, settings.program, Clock.REPLAY))
         found: list[report.Report] = []
 

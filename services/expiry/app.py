@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError
 from mode import Service
 
 from shared.clock import now_of
-from shared.domain.ids import MemberId
+from shared.domain.ids import MemberId, Shard
 from shared.domain.model import Sweep
 from shared.domain.program import Programs
 from shared.domain.time import Instant, rfc3339
@@ -84,19 +84,22 @@ class Expiry(Service):
         if watermark is None:
             return
         settled = 0
-        while not self.should_stop:
-            members = await self._due(pool, watermark)
-            if not members:
-                break
-            batch = Batch(sweeps=[Sweep(member_id, watermark) for member_id in members])
-            settled += (await post(pool, batch, programs, self._shards)).postings
+        for shard in range(self._shards):
+            settled += await self._sweep_shard(pool, programs, Shard(shard), watermark)
         if settled:
             log.info("settled", postings=settled, watermark=rfc3339(watermark))
 
-    async def _due(self, pool: Pool, watermark: Instant) -> list[MemberId]:
-        per_shard_max = max(1, self._settings.sweep_accounts_max // self._shards)
-        rows = await pool.fetch(statements.FIND_DUE_ACCOUNTS, range(self._shards), watermark, per_shard_max)
-        return [row["member_id"] for row in rows]
+    async def _sweep_shard(self, pool: Pool, programs: Programs, shard: Shard, watermark: Instant) -> int:
+        """Settle a shard; how many postings it took. A batch of many shards would wait for one worker's rows while it
+        holds another's, and so make them wait for each other."""
+        settled = 0
+        while not self.should_stop:
+            rows = await pool.fetch(statements.FIND_DUE_ACCOUNTS, [shard], watermark, self._settings.sweep_accounts_max)
+            if not rows:
+                break
+            batch = Batch(sweeps=[Sweep(MemberId(row["member_id"]), watermark) for row in rows])
+            settled += (await post(pool, batch, programs, self._shards)).postings
+        return settled
 
     async def _open(self) -> tuple[Pool, InputLog, Programs]:
         if self._pool is None:

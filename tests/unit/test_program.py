@@ -10,7 +10,8 @@ from shared.contracts.program import MAX_BYTES, ProgramDocument, ProgramError, p
 from shared.domain.program import AfterDays, AfterMonths, EndOfYear, Never, Pending, Rate
 from shared.domain.time import rfc3339
 
-GROCERY = Path(__file__).parents[2] / "programs" / "grocery.yaml"
+PROGRAMS = Path(__file__).parents[2] / "programs"
+GROCERY = PROGRAMS / "grocery.yaml"
 
 VALID = """\
 program: shop
@@ -226,3 +227,10 @@ def test_a_message_names_the_file(tmp_path: Path) -> None:
     path.write_text(edited("currency: CNY", "currency: RMB"), encoding="utf-8")
     with pytest.raises(ProgramError, match=rf"{re.escape(str(path))} cannot be used:\n  currency: 'RMB'"):
         read_program(path)
+
+
+@pytest.mark.parametrize("path", sorted(PROGRAMS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_program_that_ships_can_be_used(path: Path) -> None:
+    document, text = read_program(path)
+    assert document.program == path.stem
+    assert text == path.read_text(encoding="utf-8")
