@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help setup demo up test check lock clean
+.PHONY: help setup demo up test faults check bench lock clean
 
 help:  ## What can be done here
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /	/' | expand -t 10
@@ -29,12 +29,20 @@ test: setup check  ## Check the code, and run all tests on a stack of their own
 	@echo "Running the tests"
 	@$(BIN)/python -m pytest
 
+ROUNDS ?= 200
+SEED ?=
+faults: setup  ## Kill, freeze and cut off everything, ROUNDS times from SEED on, and check after each time
+	@$(BIN)/python -m tests.fault.run --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
+
 check: setup  ## Format, lint, types and the order of the layers
 	@echo "Checking format, lint, types and layers"
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+bench: setup  ## Measure throughput, latency, cost and reads on this machine; takes some twenty minutes
+	@$(BIN)/pointstream bench
 
 lock: setup  ## Lock the newest versions of all packages, with hashes and without any host
 	@$(BIN)/python -m pip install --quiet uv

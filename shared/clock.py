@@ -2,14 +2,14 @@
 
 import time
 
-from shared.domain.time import Instant
+from shared.domain.time import Instant, from_unix_us
 from shared.ledger.database import Connection, Pool
 from shared.ledger.installation import Clock, read_installation
 
 
 def wall_clock() -> Instant:
     """The machine's time."""
-    return Instant(time.time_ns() // 1000)
+    return from_unix_us(time.time_ns() // 1000)
 
 
 async def now_of(connection: Connection | Pool) -> Instant | None:

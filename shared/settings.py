@@ -34,8 +34,18 @@ class Settings(BaseSettings):
     """Batches that a worker has under way: while PostgreSQL writes one, the next is decided."""
     batch_wait_ms: Annotated[int, Field(ge=1, le=10_000)] = 200
     """How long a worker waits for the next event before it looks around again."""
-    session_timeout_ms: Annotated[int, Field(ge=6_000, le=300_000)] = 10_000
-    """A worker that the broker does not hear of for so long loses its partitions."""
+    session_timeout_ms: Annotated[int, Field(ge=1_000, le=300_000)] = 10_000
+    """A worker that the broker does not hear of for so long loses its partitions. A broker takes no less than its
+    `group.min.session.timeout.ms`, 6 s unless it is told otherwise."""
+
+    dead_letters_in_a_row_max: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    """Unreadable messages in a row, in one partition, that are kept as dead letters; one more stops the worker. A till
+    that sends its one bad order again and again stays below it; after a bad deploy the first batch is beyond it."""
+    dead_letters_share_max_percent: Annotated[int, Field(ge=1, le=100)] = 20
+    """What share of a partition's last messages may be dead letters; more stops the worker. One of several senders that
+    went bad has good messages between its own, and is seen by its share alone."""
+    dead_letters_share_of_messages: Annotated[int, Field(ge=10, le=1_000_000)] = 1_000
+    """Of how many messages the share is taken: enough that a bad hour of one till is no fifth of them."""
 
     publish_postings_max: Annotated[int, Field(ge=1, le=20_000)] = 4_000
     """Postings in one Kafka transaction of a shard group at most."""
@@ -52,14 +62,30 @@ class Settings(BaseSettings):
 
     api_port: Annotated[int, Field(ge=0, le=65_535)] = 8080
 
+    earn_metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 8081
+    """Where a process tells its metrics and health on loopback. 0, or one that is taken: any free one; the log says
+    which."""
+    publisher_metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 8082
+    expiry_metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 8083
+    api_metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 8084
+
     @property
     def database(self) -> str:
         """The address of the installation's own database."""
         return urlunsplit(urlsplit(self.postgres)._replace(path=f"/{self.installation}"))
 
+    def metrics_port(self, process: str) -> int:
+        """The port of one of the processes for its metrics and health."""
+        port: int = getattr(self, f"{process}_metrics_port")
+        return port
+
     def topic(self, name: str) -> str:
         """The full name of one of the installation's topics."""
         return f"{self.installation}.{name}"
+
+    def short_topic(self, full: str) -> str:
+        """The name of a topic within the installation: what `topic` was given."""
+        return full.removeprefix(f"{self.installation}.")
 
     def group(self, worker: str) -> str:
         """The consumer group of one of the installation's workers."""

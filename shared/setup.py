@@ -6,7 +6,8 @@ from pathlib import Path
 
 from shared.contracts.program import read_program
 from shared.ledger.database import Pool, Role, open_pool
-from shared.ledger.installation import Clock, create_database, install, migrate, register_program
+from shared.ledger.installation import Clock, create_database, install, migrate
+from shared.ledger.programs import register_program
 from shared.settings import Settings
 from shared.stream.topics import create_topics
 

@@ -3,11 +3,13 @@
 import asyncio
 import os
 import secrets
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 
 from deploy import stack as local_stack
 from deploy.stack import Addresses
@@ -25,6 +27,8 @@ SHARDS = 4
 """Fewer than an installation has: a test makes its topics in a fraction of a second."""
 
 quiet_libraries()
+# A command's results are read from standard output, while workers of the same process log.
+structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=sys.__stderr__))
 
 
 @pytest.fixture(scope="session")

@@ -14,12 +14,15 @@ from .local_start import start_all, stop_all, wait_ready
 from .model import TITLES, ProviderName, Say, Server, ServerState, ServerStatus, shown
 from .ports import free_ports, is_free
 from .probe import NotAnsweringError, ask
-from .process import find, memory_bytes
+from .process import find, memory_bytes, wait_until
 from .state import STATE_FILE, DamagedStateError, State, load, locked, new_state, save
 
 _KINDS: Mapping[Server, type[LocalServer]] = MappingProxyType(
     {Server.KAFKA: LocalKafka, Server.POSTGRES: LocalPostgres, Server.REDIS: LocalRedis}
 )
+
+LET_GO_LIMIT_S = 3.0
+"""A server that was killed has let go of its ports by then."""
 
 
 class Local:
@@ -163,7 +166,7 @@ def _say_what_was_found(
 def _choose_ports(state: State, servers: list[LocalServer], say: Say) -> None:
     """Give each server its ports: those of last time unless somebody has taken one."""
     names = [name for one in servers for name in one.port_names]
-    taken = [name for name in names if name in state.ports and not is_free(state.ports[name])]
+    taken = [name for name in names if name in state.ports and not _becomes_free(state.ports[name])]
     missing = [name for name in names if name not in state.ports or name in taken]
     # One that a stopped server of this stack remembers is free to look at, but not free to have.
     kept = {port for name, port in state.ports.items() if name not in missing}
@@ -172,3 +175,8 @@ def _choose_ports(state: State, servers: list[LocalServer], say: Say) -> None:
         if name in taken:
             say(f"Port {state.ports[name]} ({name}) is taken by another program: {port} is used from now on")
         state.ports[name] = port
+
+
+def _becomes_free(port: int) -> bool:
+    """Whether a port is free, or becomes so within moments: a killed server keeps it until its last thread is gone."""
+    return wait_until(lambda: is_free(port), LET_GO_LIMIT_S)

@@ -112,6 +112,9 @@ _SETTINGS: dict[str, str | int] = {
     # Nobody else is waited for when the first member joins a group, and a dead one is noticed within seconds.
     "group.initial.rebalance.delay.ms": 0,
     "group.min.session.timeout.ms": 1000,
+    # A broker that was killed is let back in once its last life is over: here, not after 9 seconds.
+    "broker.session.timeout.ms": 4000,
+    "broker.heartbeat.interval.ms": 1000,
     # A replayed year carries the time of then: an age limit would delete it as it arrives.
     "log.retention.ms": -1,
     # A laptop's broker: few threads, and no 128 MB for compaction.

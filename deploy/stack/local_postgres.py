@@ -21,12 +21,24 @@ from .state import State
 SUPERUSER = "postgres"
 _OTHER_USER = "nobody"
 
+_BUFFERS_MAX_MB = 2048
+"""Enough for the pages that orders touch on a ledger of ten million movements."""
+
+
+def _buffers_mb() -> int:
+    """A quarter of the machine's memory, as is usual. It is only taken as pages come into it."""
+    return min((psutil.virtual_memory().total >> 20) // 4, _BUFFERS_MAX_MB)
+
+
 _SETTINGS = {
     # What the ledger's promises rest on.
     "fsync": "on",
     "synchronous_commit": "on",
-    "shared_buffers": "512MB",
-    "max_wal_size": "4GB",
+    "shared_buffers": f"{_buffers_mb()}MB",
+    # After each checkpoint the first change of a page writes all of it: on a large ledger, most of what is written.
+    # Seldom checkpoints make that rare, for a longer recovery.
+    "checkpoint_timeout": "15min",
+    "max_wal_size": "12GB",
     "max_connections": "200",
     "track_io_timing": "off",
     "listen_addresses": LOOPBACK,

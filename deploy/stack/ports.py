@@ -1,9 +1,14 @@
 """Free ports on the loopback address."""
 
+import secrets
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 LOOPBACK = "127.0.0.1"
+
+SERVED = range(15_000, 30_000)
+"""Ports for servers: below those that systems give to outgoing connections. A client that keeps trying to reach a
+server which is down would else be given its port one day, reach itself, and keep the server from coming back."""
 
 
 def is_free(port: int) -> bool:
@@ -19,10 +24,14 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different ports that are free now."""
+    """`count` different ports that are free now, each taken at random from `SERVED`."""
     with ExitStack() as held:
         # All are held until the last one is known, so that no two are the same.
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind((LOOPBACK, 0))
-        return [int(one.getsockname()[1]) for one in sockets]
+        ports: list[int] = []
+        while len(ports) < count:
+            one = held.enter_context(socket.socket())
+            port = secrets.choice(SERVED)
+            with suppress(OSError):
+                one.bind((LOOPBACK, port))
+                ports.append(port)
+        return ports

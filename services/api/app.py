@@ -15,6 +15,9 @@ from services.api.problems import handle_problems
 from services.api.serve import PortTakenError, serve
 from shared.clock import wall_clock
 from shared.domain.time import Instant
+from shared.garbage import let_garbage_wait
+from shared.metrics import Process
+from shared.monitor import Monitor
 from shared.settings import Settings
 
 DESCRIPTION = (
@@ -26,10 +29,21 @@ DESCRIPTION = (
 def run(settings: Settings) -> NoReturn:
     """Serve the API in the foreground until SIGTERM or SIGINT; exits the process."""
     try:
-        uvloop.run(serve(create_app(settings), settings.api_port))
+        uvloop.run(_serve(settings))
     except PortTakenError as error:
         raise SystemExit(str(error)) from error
     raise SystemExit(0)
+
+
+async def _serve(settings: Settings) -> None:
+    app = create_app(settings)
+    monitor = Monitor(Process.API, settings.api_metrics_port, lambda: health.readiness(app.state.ledger))
+    await monitor.start()
+    let_garbage_wait()
+    try:
+        await serve(app, settings.api_port)
+    finally:
+        await monitor.stop()
 
 
 class _Api(FastAPI):

@@ -11,6 +11,7 @@ from shared.contracts.program import ProgramError
 from shared.domain.time import Instant
 from shared.ledger.database import CONNECTION_ERRORS
 from shared.ledger.installation import InstallationError
+from shared.metrics import RECONNECTS, Server
 from shared.reads.reader import LedgerAwayError, Reader, open_reader
 from shared.settings import Settings
 
@@ -57,6 +58,8 @@ class Ledger:
             try:
                 self._reader = await open_reader(self._settings, self._clock)
             except _NOT_YET as error:
+                if isinstance(error, CONNECTION_ERRORS):
+                    RECONNECTS.labels(Server.POSTGRESQL).inc()
                 obstacle = str(error) or repr(error)
                 if obstacle != self._obstacle:
                     log.warning("the ledger cannot be read yet", error=obstacle)

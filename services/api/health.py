@@ -1,12 +1,12 @@
 """Liveness and readiness, for whoever supervises the process."""
 
-import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from services.api.connecting import Ledger
 from services.api.examples import LIVE_RESPONSES, READY_RESPONSES
 from services.api.problems import ProblemError, ProblemType
+from shared.monitor import OK, Readiness, Status
 from shared.reads.reader import LedgerAwayError
 
 JSON = "application/json"
@@ -26,14 +26,18 @@ async def ready(request: Request) -> Response:
 
     Without Redis they still are, only slower: `degraded`.
     """
-    ledger: Ledger = request.app.state.ledger
+    found = await readiness(request.app.state.ledger)
+    if found.status is Status.NOT_READY:
+        raise ProblemError(ProblemType.LEDGER_UNAVAILABLE, f"Reads are not answered: {found.checks['ledger']}.")
+    return Response(found.document(), media_type=JSON)
+
+
+async def readiness(ledger: Ledger) -> Readiness:
+    """Whether reads are answered, and whether Redis helps with them."""
     try:
         await ledger.reader.check_ledger()
     except LedgerAwayError as error:
-        raise ProblemError(ProblemType.LEDGER_UNAVAILABLE, f"Reads are not answered: {error}.") from error
-    cache = await ledger.reader.cache_answers()
-    document = {
-        "status": "ready" if cache else "degraded",
-        "checks": {"ledger": "ok", "cache": "ok" if cache else "away"},
-    }
-    return Response(orjson.dumps(document), media_type=JSON)
+        return Readiness(Status.NOT_READY, {"ledger": str(error)})
+    if await ledger.reader.cache_answers():
+        return Readiness(Status.READY, {"ledger": OK, "cache": OK})
+    return Readiness(Status.DEGRADED, {"ledger": OK, "cache": "away"})

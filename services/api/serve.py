@@ -52,6 +52,7 @@ async def serve(app: FastAPI, port: int) -> None:
             uvicorn.Config(
                 app,
                 access_log=False,
+                proxy_headers=False,
                 log_config=None,
                 server_header=False,
                 lifespan="on",

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from services.cli.sending import Outgoing
-from shared.domain.time import Instant, rfc3339
+from shared.domain.time import from_unix_us, rfc3339
 
 BASKETS = 155_848
 LINES = 1_469_307
@@ -75,7 +75,7 @@ def _lines(chunk: Any) -> Iterator[_Line]:
 
 def _order(basket: list[_Line], products: dict[int, Product]) -> Outgoing:
     household_id, store_id, basket_id = basket[0][:3]
-    arrived_at = Instant(basket[0][9])
+    arrived_at = from_unix_us(basket[0][9])
     lines = []
     total = 0
     for number, (_, _, _, product_id, quantity, sales, retail, coupon, match, _) in enumerate(basket, 1):

@@ -1,5 +1,6 @@
 """The settings of a command: from the environment, else the local stack's addresses."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from deploy import stack
+from shared.domain.time import Instant, instant_of
 from shared.settings import Settings
 
 console = Console()
@@ -35,3 +37,14 @@ def load_settings(*, installation: str | None = None, program: Path | None = Non
         return Settings.model_validate(settings.model_dump() | changes)
     except ValidationError as error:
         fail("\n".join(f"POINTSTREAM_{item['loc'][0]!s}: {item['msg']}".upper() for item in error.errors()))
+
+
+def instant_option(text: str, option: str) -> Instant:
+    """The instant that an option gives; ends the command when it is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        fail(f"{option}: {text!r} is no instant; write it like 2026-12-31T16:00:00Z")
+    if moment.tzinfo is None:
+        fail(f"{option}: {text!r} has no offset; write it like 2026-12-31T16:00:00Z")
+    return instant_of(moment)

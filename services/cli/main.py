@@ -1,8 +1,12 @@
 """The `pointstream` command."""
 
+import sys
+
+import structlog
 import typer
 
-from services.cli import member, replay, run, send, simulate, stack
+from services.cli import bench, dead_letters, member, program, replay, run, send, simulate, stack
+from services.cli.verify import command as verify
 from shared.logging import quiet_libraries
 
 app = typer.Typer(
@@ -11,6 +15,8 @@ app = typer.Typer(
     help="Loyalty points that are never wrong: a ledger fed by events.",
 )
 app.add_typer(stack.app, name="stack")
+app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(program.app, name="program")
 app.command(epilog="Example: pointstream init --program programs/grocery.yaml")(run.init)
 app.command(epilog="Example: pointstream run earn")(run.run)
 app.command(epilog="Example: pointstream up")(run.up)
@@ -19,12 +25,17 @@ app.command(
 )(simulate.simulate)
 app.command(epilog="Example: pointstream replay --from 2017-01-01 --to 2017-01-31")(replay.replay)
 app.command(epilog="Example: pointstream member alice")(member.member)
+app.command("verify", epilog="Example: pointstream verify --since 100000 --json")(verify.command)
 app.command(epilog="Example: pointstream send --events programs/example-events.jsonl")(send.send)
 app.command(epilog="Example: pointstream order alice 59.90 --brand Private")(send.order)
+
+app.command(epilog="Example: pointstream bench --only throughput --runs 5 --json figures.json")(bench.bench)
 
 
 def main() -> None:
     """Run the command line."""
+    # Standard output is for results: whatever else is said goes to standard error.
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=sys.stderr))
     quiet_libraries()
     app()
 

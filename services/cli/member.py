@@ -12,6 +12,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from services.cli.config import console, fail, load_settings
+from services.cli.plain import plain
 from shared.domain.ids import MemberId
 from shared.domain.model import Bucket, Movement
 from shared.domain.time import Instant, datetime_of
@@ -58,7 +59,7 @@ def member(
     except _AWAY as error:
         fail(f"PostgreSQL does not answer: {str(error) or repr(error)}\n`pointstream stack status` shows what runs.")
     if found is None:
-        fail(f"Nothing was ever posted for member {_plain(member_id)!r} in installation {settings.installation!r}.")
+        fail(f"Nothing was ever posted for member {plain(member_id)!r} in installation {settings.installation!r}.")
     balance, entries, zone = found
     if as_json:
         document = {**balance_document(balance), "statement": entries_document(entries)}
@@ -87,7 +88,7 @@ def show(out: Console, balance: MemberBalance, entries: list[StatementEntry], zo
     out.print(
         Text.assemble(
             "Member ",
-            (_plain(balance.member_id), "bold"),
+            (plain(balance.member_id), "bold"),
             f" · {balance.version} postings · as of {_time(balance.as_of, zone)} · read from the {balance.source}",
         )
     )
@@ -113,7 +114,7 @@ def _statement(entries: list[StatementEntry], zone: tzinfo) -> Table:
     table = Table(Column("no.", justify="right"), "when", "why", "what moved", title="Newest postings")
     for entry in entries:
         posting = entry.posting
-        why = posting.kind.value if posting.order_id is None else f"order {_plain(posting.order_id)}"
+        why = posting.kind.value if posting.order_id is None else f"order {plain(posting.order_id)}"
         table.add_row(
             str(posting.version),
             _time(posting.effective_at, zone),
@@ -130,7 +131,7 @@ def sentence(movement: Movement) -> str:
     about = [] if movement.lot_id is None else [f"lot {movement.lot_id}"]
     # An accrual names its order already; what happens to the points later does not.
     if from_bucket is not Bucket.ISSUED and movement.order_id is not None:
-        about.append(f"order {_plain(movement.order_id)}")
+        about.append(f"order {plain(movement.order_id)}")
     return _SENTENCES.get((from_bucket, to_bucket), otherwise).format(
         points=f"{movement.amount:,} {movement.wallet}",
         by="" if movement.rule_id is None else f" by {movement.rule_id}",
@@ -140,8 +141,3 @@ def sentence(movement: Movement) -> str:
 
 def _time(instant: Instant, zone: tzinfo) -> str:
     return f"{datetime_of(instant).astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
-
-
-def _plain(text: str) -> str:
-    """An id from outside as it may be shown: no line breaks, and nothing that a terminal would obey."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)

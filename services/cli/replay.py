@@ -17,10 +17,12 @@ from services.cli.follow import LOOK_EVERY_S, Follower, Standing
 from services.cli.processes import Worker, WorkerEndedError, running
 from services.cli.run import until_signal
 from services.cli.sending import Outgoing, Sender, bulk_producer
+from services.cli.verify.run import UnreachableError
 from shared.contracts.program import ProgramDocument, ProgramError, read_program
 from shared.domain.time import Instant, rfc3339
 from shared.ledger.database import Role
 from shared.ledger.installation import Clock, InstallationError, set_replay_now
+from shared.metrics import Process
 from shared.settings import ORDER_PAID, Settings
 from shared.setup import SHARDS, open_ledger, set_up
 
@@ -56,7 +58,8 @@ def replay(
         document, _ = read_program(program)
         stack.up(stack.home(), lambda line: errors.print(line, highlight=False))
         settings = load_settings(installation=installation, program=program).model_copy(
-            update={"sweep_poll_ms": SWEEP_POLL_MS}
+            # On free ports: the workers of another installation may have the usual ones.
+            update={"sweep_poll_ms": SWEEP_POLL_MS, **{f"{process}_metrics_port": 0 for process in Process}}
         )
         asyncio.run(set_up(settings, settings.program, Clock.REPLAY))
         found: list[report.Report] = []
@@ -65,7 +68,7 @@ def replay(
             found.append(await _replay(settings, document, _date(first), _date(last)))
 
         asyncio.run(until_signal(work()))
-    except (ProgramError, InstallationError, WorkerEndedError, stack.StackError) as error:
+    except (ProgramError, InstallationError, WorkerEndedError, UnreachableError, stack.StackError) as error:
         fail(str(error))
     if not found:
         errors.print("Stopped. What was posted stays; run it again to go on where it is.")

@@ -7,14 +7,14 @@ from rich.table import Table
 from rich.text import Text
 
 from services.cli.config import console
-from services.cli.totals import Totals, read_totals, statement
-from shared.cache.balances import BalanceCache
+from services.cli.verify.result import Check, Verification
+from services.cli.verify.run import verify
 from shared.domain.ids import Wallet
 from shared.domain.model import Bucket
 from shared.domain.program import Program
 from shared.domain.time import DAY_US, Instant, rfc3339
 from shared.ledger.database import Connection, Role, open_pool
-from shared.ledger.installation import read_installation
+from shared.ledger.sql_files import read_sql
 from shared.settings import Settings
 
 TOP_MEMBERS = 10
@@ -55,24 +55,26 @@ class Report:
     differences: list[str]
 
 
+def statement(name: str) -> str:
+    """One of the report's own statements."""
+    return read_sql("services.cli", name)
+
+
 async def make(settings: Settings, program: Program, run: Run) -> Report:
-    """Read the report out of the ledger, and count everything four times."""
+    """Read the report out of the ledger, and verify it. What is in `points-changed` is left to `pointstream verify`."""
     wallet = next(wallet for wallet, policy in program.wallets.items() if policy.spendable)
+    verification = await verify(settings, topic=False)
     pool = await open_pool(settings.database, Role.READER, by_key=False)
     try:
         async with pool.acquire() as connection:
-            shards = (await read_installation(connection)).shards
-            cache = BalanceCache(settings.redis, settings.installation, shards)
-            try:
-                totals = await read_totals(connection, cache)
-            finally:
-                await cache.close()
-            return await _read(connection, program, wallet, run, totals)
+            return await _read(connection, program, wallet, run, verification)
     finally:
         pool.terminate()
 
 
-async def _read(connection: Connection, program: Program, wallet: Wallet, run: Run, totals: Totals) -> Report:
+async def _read(
+    connection: Connection, program: Program, wallet: Wallet, run: Run, verification: Verification
+) -> Report:
     outcomes = await connection.fetch(statement("count_outcomes"))
     rules = [rule.rule_id for rule in program.rules if rule.wallet == wallet]
     issued: dict[str, dict[str, int]] = {}
@@ -82,15 +84,15 @@ async def _read(connection: Connection, program: Program, wallet: Wallet, run: R
     instants = [Instant(run.until + days * DAY_US) for days in EXPIRING_DAYS]
     expiring = await connection.fetch(statement("expiring"), wallet, instants)
     balances: dict[str, dict[str, int]] = {}
-    for (name, bucket), points in totals.balances.items():
-        balances.setdefault(name, {})[bucket] = points
+    for row in await connection.fetch(statement("sum_balances")):
+        balances.setdefault(row["wallet"], {})[row["bucket"]] = row["points"]
     return Report(
         run=run,
         wallet=wallet,
         outcomes={row["outcome"]: row["events"] for row in outcomes},
         orders=await connection.fetchval("SELECT count(*) FROM orders"),
-        members=totals.members,
-        cached_members=totals.cached_members,
+        members=verification.compared(Check.VERSIONS),
+        cached_members=verification.compared(Check.REDIS),
         issued=issued,
         top=[dict(row) for row in top],
         balances=balances,
@@ -98,7 +100,7 @@ async def _read(connection: Connection, program: Program, wallet: Wallet, run: R
             {"days": days, "points": row["points"], "members": row["members"]}
             for days, row in zip(EXPIRING_DAYS, expiring, strict=True)
         ],
-        differences=totals.differences({name for name, policy in program.wallets.items() if policy.spendable}),
+        differences=[difference.sentence for difference in verification.differences],
     )
 
 

@@ -15,8 +15,11 @@ from services.cli.config import console, errors, fail, load_settings
 from services.cli.processes import Worker, WorkerEndedError, running
 from shared.contracts.program import ProgramError, read_program
 from shared.ledger.database import CONNECTION_ERRORS, Role
-from shared.ledger.installation import Clock, InstallationError, load_programs, read_installation
+from shared.ledger.installation import Clock, InstallationError, read_installation
+from shared.ledger.programs import load_programs
 from shared.logging import configure_logging
+from shared.metrics import Process
+from shared.monitor import HOST
 from shared.settings import Settings
 from shared.setup import open_ledger, set_up
 
@@ -87,6 +90,7 @@ def up(program: ProgramFile = None, installation: Installation = None) -> None:
     console.print(
         f"""
 [bold]Pointstream is coming up.[/] Kafka {settings.kafka} · API http://127.0.0.1:{settings.api_port}
+Metrics, and /health/live and /health/ready beside them: {metrics_addresses(settings)}
 
 Try, in another terminal:
   .venv/bin/pointstream order alice 59.90      a paid order, as a shop would publish it
@@ -97,6 +101,15 @@ Ctrl-C stops the workers; `pointstream stack down` stops the servers.
 """
     )
     raise typer.Exit(run_all(settings))
+
+
+def metrics_addresses(settings: Settings) -> str:
+    """Where each process tells its metrics, unless the port is taken; the logs say so then."""
+    ports = ((process, settings.metrics_port(process)) for process in Process)
+    return " · ".join(
+        f"{process} http://{HOST}:{port}/metrics" if port else f"{process} on a free port, see its log"
+        for process, port in ports
+    )
 
 
 def run_all(settings: Settings) -> int:

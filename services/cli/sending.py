@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 
 from shared.contracts.cloudevents import encode_headers
 from shared.contracts.order_paid import TYPE
-from shared.domain.time import Instant, rfc3339
+from shared.domain.time import Instant, rfc3339, unix_ms
 from shared.ledger.sharding import shard_of
 
 BATCH_BYTES = 256 << 10
@@ -48,10 +48,14 @@ class Sender:
                 raise ValueError(f"event {event.event_id} is larger than a batch of {BATCH_BYTES} bytes")
         self.sent += 1
 
-    async def flush(self) -> None:
-        """Send what is left, and return when the brokers have everything."""
+    async def push(self) -> None:
+        """Send what is left, and do not wait for the brokers."""
         for partition in list(self._batches):
             await self._send_batch(partition)
+
+    async def flush(self) -> None:
+        """Send what is left, and return when the brokers have everything."""
+        await self.push()
         while self._in_flight:
             await self._in_flight.popleft()
 
@@ -66,7 +70,7 @@ class Sender:
             time=rfc3339(event.arrived_at),
             partition_key=event.member_id,
         )
-        timestamp_ms = event.arrived_at // 1000
+        timestamp_ms = unix_ms(event.arrived_at)
         appended = batch.append(
             key=event.member_id.encode(), value=event.value, timestamp=timestamp_ms, headers=headers
         )

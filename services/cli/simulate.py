@@ -9,7 +9,7 @@ import orjson
 import typer
 from rich.table import Table
 
-from services.cli.config import console, fail
+from services.cli.config import console, fail, instant_option
 from shared.contracts.program import ProgramError, read_program
 from shared.domain.model import Bucket, Posting
 from shared.domain.program import Programs
@@ -37,7 +37,7 @@ def simulate(program: ProgramFile, events: EventsFile, until: Until = None, as_j
         document, _ = read_program(program)
     except ProgramError as error:
         fail(str(error))
-    last = None if until is None else _instant(until, "--until")
+    last = None if until is None else instant_option(until, "--until")
     simulation = Simulation(Programs([document.to_domain()]))
     for line in _lines(events):
         simulation.feed(line, (), arrival_of(line))
@@ -153,16 +153,6 @@ def _lines(path: Path) -> list[bytes]:
         return [line for line in path.read_bytes().splitlines() if line.strip()]
     except OSError as error:
         fail(f"{path} cannot be read: {error.strerror}")
-
-
-def _instant(text: str, option: str) -> Instant:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        fail(f"{option}: {text!r} is no instant; write it like 2026-12-31T16:00:00Z")
-    if moment.tzinfo is None:
-        fail(f"{option}: {text!r} has no offset; write it like 2026-12-31T16:00:00Z")
-    return instant_of(moment)
 
 
 def _text(instant: Instant | None) -> str | None:

@@ -6,7 +6,7 @@ from shared.contracts.defect import Undecodable
 from shared.contracts.order_paid import decode
 from shared.domain.ids import EventId, EventSource
 from shared.domain.model import OrderPaid
-from shared.ledger.batch import Consumed, DeadLetter, Message
+from shared.ledger.batch import Consumed, DeadLetter, Message, arrival_of
 from shared.settings import ORDER_PAID, Settings
 from shared.stream.app import run_worker
 from shared.stream.ingest import Ingest
@@ -37,4 +37,4 @@ def decode_message(message: Message) -> Consumed | DeadLetter:
             None if error.source is None else EventSource(error.source),
             None if error.event_id is None else EventId(error.event_id),
         )
-    return Consumed(OrderPaid(decoded.ref, message.arrived_at, decoded.order), decoded.digest, message)
+    return Consumed(OrderPaid(decoded.ref, arrival_of(message), decoded.order), decoded.digest, message)

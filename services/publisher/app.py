@@ -1,6 +1,7 @@
 """The publisher: the journal goes out to Kafka, exactly once, and to Redis."""
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import NoReturn
 
@@ -11,13 +12,16 @@ from mode import Service
 
 from services.publisher.cache import CacheTail
 from services.publisher.share import Share
+from services.publisher.tail import measure_tail
 from shared.cache.balances import BalanceCache
 from shared.domain.ids import Shard
-from shared.ledger.database import CONNECTION_ERRORS, Pool, Role, open_pool
+from shared.ledger.database import CONNECTION_ERRORS, LEDGER_ERRORS, Pool, Role, open_pool
 from shared.ledger.installation import read_installation
+from shared.metrics import OWNED_PARTITIONS, REBALANCES
+from shared.monitor import OK, Readiness, check_pool, readiness_of
 from shared.settings import Settings
-from shared.stream.app import STOP_TIMEOUT_S, run_worker
-from shared.stream.backoff import Backoff
+from shared.stream.app import STOP_TIMEOUT_S, WorkerService, run_worker
+from shared.stream.backoff import LAST_S, Backoff, count_away
 from shared.stream.claim import NO_PARTITION
 from shared.stream.topics import PUBLISHED, SHARES
 
@@ -28,6 +32,9 @@ NEVER_POLLED_MS = 2**31 - 1
 
 HEAR_EVERY_MS = 500
 
+MEASURE_EVERY_S = 2.0
+"""How old the figures of the journal's tail may be."""
+
 log = structlog.get_logger()
 
 
@@ -36,7 +43,7 @@ def run(settings: Settings) -> NoReturn:
     run_worker(WORKER, settings, lambda: Publisher(settings))
 
 
-class Publisher(Service):
+class Publisher(WorkerService):
     """Works on the shares that Kafka's group protocol gives it."""
 
     def __init__(self, settings: Settings) -> None:
@@ -47,6 +54,8 @@ class Publisher(Service):
         self._cache: BalanceCache | None = None
         self._consumer: AIOKafkaConsumer | None = None
         self._shards = 0
+        self._assigned = False
+        self._tails: dict[int, CacheTail] = {}
         self._failed: asyncio.Future[None] | None = None
 
     @Service.task
@@ -58,12 +67,29 @@ class Publisher(Service):
             try:
                 await self._open()
             except (*CONNECTION_ERRORS, KafkaConnectionError) as error:
+                count_away(error)
                 wait_s = backoff.next_s()
                 log.warning("PostgreSQL or Kafka is not there", error=str(error), again_in_s=wait_s)
                 await self.sleep(wait_s)
         while not (self.should_stop or self._failed.done()):
             await self._hear_of_the_group()
         await self._failed
+
+    @Service.task
+    async def _measure(self) -> None:
+        """Measure the journal's tail. A figure that cannot be had does not stop the work."""
+        while not self.should_stop:
+            if self._pool is not None:
+                try:
+                    await measure_tail(self._pool, [tail.published for tail in self._tails.values()])
+                except LEDGER_ERRORS as error:
+                    log.warning("the journal's tail cannot be measured", error=repr(error))
+            await self.sleep(MEASURE_EVERY_S)
+
+    async def readiness(self) -> Readiness:
+        """Ready when the group has given it its shares, which may be none, and PostgreSQL answers."""
+        shares = OK if self._assigned else "not assigned yet"
+        return readiness_of({"partitions": shares, "ledger": await check_pool(self._pool)})
 
     async def _hear_of_the_group(self) -> None:
         """Errors of the group protocol come to who polls, and to nobody else. This partition does not exist."""
@@ -75,7 +101,7 @@ class Publisher(Service):
     async def _open(self) -> None:
         settings = self._settings
         if self._pool is None:
-            self._pool = await open_pool(settings.database, Role.PUBLISHER, max_size=SHARES)
+            self._pool = await open_pool(settings.database, Role.PUBLISHER, max_size=SHARES + 1)
         async with self._pool.acquire() as connection:
             installation = await read_installation(connection)
         self._shards = installation.shards
@@ -115,6 +141,10 @@ class Publisher(Service):
         """Start to publish these shares."""
         if self._consumer is not None:
             self._consumer.pause(*self._consumer.assignment())
+        log.info("assigned", shares=len(shares), group=self._settings.group(WORKER))
+        REBALANCES.inc()
+        OWNED_PARTITIONS.set(len(shares))
+        self._assigned = True
         for share in shares:
             self._shares[share] = asyncio.create_task(self._work_on(share))
 
@@ -122,6 +152,9 @@ class Publisher(Service):
         """Stop publishing; an open transaction is aborted."""
         tasks = list(self._shares.values())
         self._shares.clear()
+        self._tails.clear()
+        self._assigned = False
+        OWNED_PARTITIONS.set(0)
         for task in tasks:
             task.cancel()
         if tasks:
@@ -141,6 +174,10 @@ class Publisher(Service):
         # not start again: it would fence its rightful owner, and be fenced by it, for ever.
         while self._shares.get(share) is asyncio.current_task():
             cache = CacheTail(self._cache, self._pool, shards)
+            if share in self._tails:
+                cache.published = self._tails[share].published
+            self._tails[share] = cache
+            began_s = time.monotonic()
             try:
                 await Share(share, shards, self._pool, cache, self._settings).run()
             except Exception as error:
@@ -151,6 +188,9 @@ class Publisher(Service):
                     log.exception("publishing is broken", share=share)
                     self._fail(cause)
                     return
+                count_away(cause)
+                if time.monotonic() - began_s > LAST_S:
+                    backoff.succeeded()  # it had worked again in between
                 wait_s = backoff.next_s()
                 log.warning("publishing failed", share=share, error=repr(cause), again_in_s=wait_s)
                 await asyncio.sleep(wait_s)

@@ -10,6 +10,7 @@ from shared.cache.balances import CACHE_ERRORS, BalanceCache, CachedBalance, Sha
 from shared.domain.ids import Shard
 from shared.ledger.database import Pool, Record
 from shared.ledger.journal import read_postings
+from shared.metrics import RECONNECTS, Server
 from shared.stream.backoff import Backoff
 
 CHECK_EVERY_S = 1.0
@@ -88,6 +89,7 @@ class CacheTail:
             self._backoff.succeeded()
 
     def _failed(self, error: BaseException) -> None:
+        RECONNECTS.labels(Server.REDIS).inc()
         wait_s = self._backoff.next_s()
         self._again_at_s = asyncio.get_running_loop().time() + wait_s
         self._applied = None

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import orjson
 
 from shared.contracts.points_changed import TYPE
-from shared.domain.time import SECOND_US, Instant, datetime_of
+from shared.domain.time import SECOND_US, Instant, datetime_of, unix_ms
 from shared.ledger.database import Record
 
 
@@ -79,19 +79,15 @@ def record_of(posting: Record, movements: Sequence[Record], source: bytes) -> Ou
         ("ce_partitionkey", key),
         ("content-type", b"application/json"),
     ]
-    return OutRecord(key, value, recorded_at // 1000, headers)
+    return OutRecord(key, value, unix_ms(recorded_at), headers)
 
 
 _TYPE = TYPE.encode()
 
 
+@lru_cache(maxsize=8192)
 def _text(instant: Instant) -> str:
-    """RFC 3339 in UTC, always with microseconds."""
+    """RFC 3339 in UTC, always with microseconds. All postings of a transaction share when they were recorded, and most
+    take effect when their event happened."""
     seconds, microseconds = divmod(instant, SECOND_US)
-    return f"{_second(seconds)}.{microseconds:06}Z"
-
-
-@lru_cache(maxsize=4096)
-def _second(seconds: int) -> str:
-    """A whole second as text. Postings of a batch share most of theirs."""
-    return datetime_of(Instant(seconds * SECOND_US)).isoformat()[:19]
+    return f"{datetime_of(Instant(seconds * SECOND_US)).isoformat()[:19]}.{microseconds:06}Z"

@@ -12,6 +12,7 @@ from services.publisher.records import OutRecord, record_of
 from shared.domain.ids import Shard
 from shared.ledger.database import Pool, Record
 from shared.ledger.journal import read_movements, read_postings
+from shared.metrics import PUBLISHED as PUBLISHED_POSTINGS
 from shared.settings import POINTS_CHANGED, Settings
 from shared.stream.topics import PUBLISHED
 
@@ -76,6 +77,7 @@ class Share:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._send(producer, postings, movements, after))
             tasks.create_task(self._cache.follow(postings))
+        PUBLISHED_POSTINGS.inc(sum(map(len, postings.values())))
         if sum(map(len, postings.values())) < self._settings.publish_postings_max // 2:
             await asyncio.sleep(self._settings.publish_pause_ms / 1000)
         return after

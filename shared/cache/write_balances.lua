@@ -4,9 +4,15 @@
 --       A reader that refills what it missed has no news: it says the position up to which it has read, and -1. Where
 --       this Redis knew nothing of the shard, that is from where the publisher has to go on.
 -- Returns the cursor. One below the first argument says that this Redis has forgotten something: nothing was written.
+-- Nor is anything written of what ends before the cursor: a member that is missing here may have changed since, and
+-- nobody would bring it up to date.
 local after, last = tonumber(ARGV[1]), tonumber(ARGV[2])
-local cursor = tonumber(redis.call('GET', KEYS[1]) or after)
+local known = redis.call('GET', KEYS[1])
+local cursor = tonumber(known or after)
 if last >= 0 and cursor < after then
+  return cursor
+end
+if (last < 0 and after or last) < cursor then
   return cursor
 end
 for i = 2, #KEYS do
@@ -17,7 +23,7 @@ for i = 2, #KEYS do
   end
 end
 local reached = math.max(cursor, last)
-if reached > cursor or redis.call('EXISTS', KEYS[1]) == 0 then
+if reached > cursor or not known then
   redis.call('SET', KEYS[1], string.format('%d', reached))
 end
 return reached

@@ -6,7 +6,7 @@ The contract stands here once: the reader validates by it, and its JSON Schema i
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
-from typing import Annotated, Final, Literal, NotRequired
+from typing import Annotated, Final, Literal, NotRequired, cast
 
 import orjson
 from pydantic import Field, TypeAdapter, ValidationError, with_config
@@ -18,6 +18,7 @@ from shared.contracts.fields import ID, MAX_LINES, MAX_QUANTITY, Amount, Name, T
 from shared.contracts.money import EXPONENTS
 from shared.contracts.nul import check_for_nul
 from shared.contracts.refusal import refusal_of_data, refusal_of_event
+from shared.contracts.repeated_keys import check_for_repeated_keys, has_fewest_colons, is_shortest
 from shared.contracts.sums import check_sums
 from shared.domain.ids import LineId, MemberId, OrderId
 from shared.domain.model import EventRef, Order, OrderLine
@@ -115,13 +116,11 @@ _read_event = TypeAdapter(OrderPaidEvent).validator.validate_json
 
 
 def decode(value: bytes | None, headers: cloudevents.Headers) -> DecodedOrder:
-    """The order in a Kafka message, in structured or binary mode. Raises `Undecodable`, and nothing else.
-
-    Where an object has a key twice, the last one counts.
-    """
+    """The order in a Kafka message, in structured or binary mode. Raises `Undecodable`, and nothing else."""
     value = cloudevents.check_size(value)
     named = cloudevents.by_name(headers)
-    if cloudevents.is_structured(named):
+    structured = cloudevents.is_structured(named)
+    if structured:
         ref, data = _structured(value)
     else:
         ref = cloudevents.ref_of(named, TYPE)
@@ -130,7 +129,12 @@ def decode(value: bytes | None, headers: cloudevents.Headers) -> DecodedOrder:
         # Escaped is the only form in which JSON may hold it. To look for a backslash first is twice as fast.
         if b"\\" in value and b"\\u0000" in value:
             check_for_nul({"id": ref.event_id, "source": ref.source, "data": data})
-        return DecodedOrder(ref, _digest_of(data), _order_of(data))
+        canonical = orjson.dumps(data)
+        if structured or not is_shortest(value, canonical, data):
+            envelope = ref.event_id + ref.source if structured else None
+            if not has_fewest_colons(value, canonical, data, envelope):
+                check_for_repeated_keys(value, () if structured else ("data",))
+        return DecodedOrder(ref, _digest_of(canonical), _order_of(data))
     except Undecodable as error:
         raise error.in_event(ref.event_id, ref.source) from None
 
@@ -139,7 +143,7 @@ def _binary(value: bytes, ref: EventRef) -> OrderPaidData:
     try:
         data: OrderPaidData = _read_data(value)
     except ValidationError as error:
-        raise refusal_of_data(error).in_event(ref.event_id, ref.source) from None
+        raise refusal_of_data(error, value).in_event(ref.event_id, ref.source) from None
     return data
 
 
@@ -151,13 +155,13 @@ def _structured(value: bytes) -> tuple[EventRef, OrderPaidData]:
     return EventRef(event["source"], event["id"], TYPE), event["data"]
 
 
-def _digest_of(data: OrderPaidData) -> bytes:
-    """The fields stand in the contract's order, so equal fields are equal bytes.
+def _digest_of(canonical: bytes) -> bytes:
+    """The data as JSON, its fields in the contract's order, so that equal fields are equal bytes.
 
     A digest is kept for good. A field that v1 gets later must be one without a default, so that orders without it
     keep the digest that they have.
     """
-    return blake2b(orjson.dumps(data), digest_size=DIGEST_BYTES, person=b"order-paid.v1").digest()
+    return blake2b(canonical, digest_size=DIGEST_BYTES, person=b"order-paid.v1").digest()
 
 
 def _order_of(data: OrderPaidData) -> Order:
@@ -176,23 +180,8 @@ def _order_of(data: OrderPaidData) -> Order:
         data["channel"],
         data["store"],
         _instant_of(data["occurred_at"]),
-        tuple(
-            [
-                OrderLine(
-                    line["line_id"],
-                    line["sku"],
-                    line["category"],
-                    line["brand"],
-                    line["quantity"],
-                    line["list_price"],
-                    line["discount"],
-                    line["tax"],
-                    line["paid"],
-                    line["paid_in_points"],
-                )
-                for line in data["lines"]
-            ]
-        ),
+        # Validation has filled in what may be left out, so these are the domain's lines already.
+        cast("list[OrderLine]", data["lines"]),
     )
     check_sums(order)
     return order

@@ -15,9 +15,11 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
+from pydantic.config import JsonDict
 
 from shared.contracts.money import EXPONENTS
 from shared.domain import program as domain
@@ -82,22 +84,51 @@ def _instant(text: object) -> datetime:
     return moment
 
 
-Duration = Annotated[int, BeforeValidator(_duration)]
+# For a validator in Python, the JSON Schema has to be told what it takes.
+Duration = Annotated[
+    int,
+    BeforeValidator(_duration),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,7}[smhd]$", "examples": ["90s", "30d"]}),
+]
+Rate = Annotated[
+    Fraction,
+    BeforeValidator(_rate),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_RATE},
+                {"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,9}| ?/ ?[0-9]+)?$"},
+            ],
+            "examples": [1, 1.2, "1/2"],
+        }
+    ),
+]
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_instant),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-01T00:00:00+08:00"]}),
+]
+Zone = Annotated[ZoneInfo, BeforeValidator(_zone), WithJsonSchema({"type": "string", "examples": ["Asia/Shanghai"]})]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 Days = Annotated[int, Field(ge=0, le=MAX_DAYS)]
 Words = Annotated[list[Annotated[str, Field(min_length=1, max_length=255)]], Field(min_length=1, max_length=10_000)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, use_attribute_docstrings=True)
 
 
 class ExpiryDocument(_Part):
     """How long points are good: exactly one of `days`, `months` or `end_of_year`."""
 
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
     days: Days | None = None
+    """So many days after the one on which they become active, to its end."""
     months: Annotated[int, Field(ge=1, le=1200)] | None = None
+    """So many months after that day, to the end of the day; 31 January + 1 is 28 February."""
     end_of_year: Annotated[int, Field(ge=0, le=100)] | None = None
+    """To the end of the year in which they become active (0), or so many years later."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -113,12 +144,18 @@ class ExpiryDocument(_Part):
         return domain.EndOfYear(self.end_of_year or 0)
 
 
+def _with_never(schema: JsonDict) -> None:
+    """The document says `never` where we have None."""
+    schema["anyOf"] = [{"$ref": schema.pop("$ref")}, {"const": NEVER}]
+
+
 class WalletDocument(_Part):
     """A wallet: spendable points, or a counter such as growth."""
 
     spendable: bool
-    expiry: ExpiryDocument | None
-    """None stands for `never`."""
+    """Points to spend, kept in lots; or a counter that only grows and shrinks, like growth value."""
+    expiry: Annotated[ExpiryDocument | None, Field(json_schema_extra=_with_never)]
+    """`never`, or exactly one of days, months and end_of_year."""
 
     @field_validator("expiry", mode="before")
     @classmethod
@@ -138,10 +175,15 @@ class MatchDocument(_Part):
     """To what a rule applies; a filter that is left out lets everything through."""
 
     categories: Words | None = None
+    """Lines of one of these categories."""
     brands: Words | None = None
+    """Lines of one of these brands."""
     skus: Words | None = None
+    """Lines with one of these SKUs."""
     channels: Words | None = None
+    """Orders that came through one of these channels."""
     stores: Words | None = None
+    """Orders of one of these stores."""
 
     def to_domain(self) -> domain.Match:
         return domain.Match(**{name: frozenset(words) for name, words in self if words is not None})
@@ -151,17 +193,24 @@ class PendingDocument(_Part):
     """Points wait for the return window: `days` full local days, or with `exact` as many times 24 hours."""
 
     days: Days
+    """Through the end of the day that is so many days after the payment's."""
     exact: bool = False
+    """Instead for so many times 24 hours from the payment."""
 
 
 class RuleDocument(_Part):
     """One earning rule."""
 
     id: Name
+    """What the journal calls the rule."""
     wallet: Name
-    rate: Annotated[Fraction, BeforeValidator(_rate)]
+    """Where its points go: one of `wallets`."""
+    rate: Rate
+    """Points for each unit of the currency, like 1.2 or 6/5. An order's points are rounded down once, for all lines."""
     match: MatchDocument = MatchDocument()
+    """To what it applies; to everything when this is left out."""
     pending: PendingDocument | None = None
+    """How long its points wait before they can be spent; not at all when this is left out."""
 
     def to_domain(self) -> domain.Rule:
         return domain.Rule(
@@ -177,7 +226,9 @@ class BaseDocument(_Part):
     """What counts beyond the money paid for a line after discounts."""
 
     tax: bool = False
+    """Count the tax of a line too."""
     paid_in_points: bool = False
+    """Count what was paid in points for a line too."""
 
 
 def _known_currency(code: str) -> str:
@@ -190,16 +241,27 @@ class ProgramDocument(_Part):
     """The whole document; `to_domain` gives what the core works with."""
 
     program: Name
+    """The program's name, the same in all of its versions."""
     version: Annotated[int, Field(ge=1, le=1_000_000)]
-    effective_from: Annotated[datetime, BeforeValidator(_instant)]
-    zone: Annotated[ZoneInfo, BeforeValidator(_zone)]
+    """Counts up; a version never changes once it is registered."""
+    effective_from: Moment
+    """It decides what happens from this instant on, until the next version does."""
+    zone: Zone
+    """The IANA zone whose days, months and years count."""
     currency: Annotated[str, AfterValidator(_known_currency)]
+    """The ISO 4217 code of the money that rules count; orders in another one are refused."""
     base: BaseDocument = BaseDocument()
+    """What of a line counts beyond the money paid for it after discounts, without tax."""
     allowed_lateness: Duration = 60 * SECOND_US
+    """How much later than it happened an event may arrive and still move points at its own instant."""
     late_tolerance: Duration = 30 * DAY_US
+    """An order that arrives later than this after its payment is refused."""
     future_tolerance: Duration = 300 * SECOND_US
+    """An order whose payment lies further ahead of its arrival is refused."""
     wallets: Annotated[dict[Name, WalletDocument], Field(min_length=1, max_length=20)]
+    """The kinds of points, by name."""
     rules: Annotated[list[RuleDocument], Field(min_length=1, max_length=MAX_RULES)]
+    """What gives points. All that match an order give theirs."""
 
     @model_validator(mode="after")
     def _rules_fit(self) -> Self:

@@ -4,13 +4,16 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from shared.contracts.defect import Defect, Undecodable, path_of
+from shared.contracts.surrogates import refusal_of_surrogate
 
 _OF_ENVELOPE = {"specversion": Defect.WRONG_SPECVERSION, "type": Defect.UNKNOWN_TYPE}
 
 
-def refusal_of_data(error: ValidationError) -> Undecodable:
-    """The refusal of a value that is an event's data."""
+def refusal_of_data(error: ValidationError, value: bytes) -> Undecodable:
+    """The refusal of a `value` that is an event's data."""
     found = error.errors(include_url=False)
+    if found[0]["type"] == "json_invalid" and (refused := refusal_of_surrogate(value, ("data",))) is not None:
+        return refused
     return _refusal(found, ("data", *found[0]["loc"]), Defect.INVALID_FIELD)
 
 
@@ -27,7 +30,9 @@ def refusal_of_event(error: ValidationError, value: bytes) -> Undecodable:
         return Undecodable(defect, "value", reason)
     counted = of_envelope or found
     refused = _refusal(counted, counted[0]["loc"], defect)
-    return refused if refused.defect is Defect.NOT_JSON else _identified(refused, value)
+    if refused.defect is Defect.NOT_JSON:
+        return refusal_of_surrogate(value, ()) or refused
+    return _identified(refused, value)
 
 
 def _defect_of(error: ErrorDetails) -> Defect:

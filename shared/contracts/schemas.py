@@ -11,10 +11,11 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core.core_schema import ModelSchema
+from pydantic_core.core_schema import ModelSchema, NullableSchema, WithDefaultSchema
 
 from shared.contracts import order_paid, points_changed
 from shared.contracts.asyncapi import document
+from shared.contracts.program import ProgramDocument
 
 DIRECTORY = Path(__file__).parents[2] / "docs" / "contracts"
 
@@ -25,14 +26,31 @@ DATA_OF: Mapping[str, Any] = {
 """The type of each contract's data, by its name and version."""
 
 
-class _Published(GenerateJsonSchema):
-    """Leaves out the titles that only repeat a field's name, and lets objects grow.
-
-    We refuse to send a field that our contract does not have; those who read must not, or none could ever be added.
-    """
+class _Untitled(GenerateJsonSchema):
+    """Leaves out the titles that only repeat a field's name."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
+
+
+class _Written(_Untitled):
+    """For documents that people write: what is not wanted is left out, and nobody writes null for it."""
+
+    def nullable_schema(self, schema: NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: WithDefaultSchema) -> JsonSchemaValue:
+        inner = super().default_schema(schema)
+        if inner.get("default", ...) is None:
+            del inner["default"]
+        return inner
+
+
+class _Published(_Untitled):
+    """Lets objects grow.
+
+    We refuse to send a field that our contract does not have; those who read must not, or none could ever be added.
+    """
 
     def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
         published = super().model_schema(schema)
@@ -62,11 +80,22 @@ def schema_of(contract: str) -> dict[str, Any]:
     }
 
 
+def program_schema() -> dict[str, Any]:
+    """The JSON Schema of the program document, with which an editor completes and checks it."""
+    schema = ProgramDocument.model_json_schema(schema_generator=_Written)
+    return {
+        "$schema": GenerateJsonSchema.schema_dialect,
+        "$id": "urn:pointstream:program",
+        **schema,
+        "title": "Pointstream program",
+    }
+
+
 def documents() -> dict[str, str]:
     """The text of every document, by its file name."""
     texts = {f"{contract}.schema.json": _as_json(schema_of(contract)) for contract in DATA_OF}
     asyncapi = yaml.dump(document(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
-    return {**texts, "asyncapi.yaml": asyncapi}
+    return {**texts, "program.schema.json": _as_json(program_schema()), "asyncapi.yaml": asyncapi}
 
 
 def write(directory: Path = DIRECTORY) -> None:

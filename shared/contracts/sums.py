@@ -12,13 +12,13 @@ def check_sums(order: Order) -> None:
     faults: list[Fault] = []
     total = order.shipping
     for index, line in enumerate(order.lines):
-        due = line.list_price - line.discount + line.tax - line.paid_in_points
-        paid = line.paid
+        due = line["list_price"] - line["discount"] + line["tax"] - line["paid_in_points"]
+        paid = line["paid"]
         if due != paid:
             reason = f"list_price - discount + tax - paid_in_points is {due}, but paid is {paid}."
             faults.append((Defect.LINES_DO_NOT_ADD_UP, f"data.lines[{index}].paid", reason))
         total += paid
-    if len({line.line_id for line in order.lines}) != len(order.lines):
+    if len({line["line_id"] for line in order.lines}) != len(order.lines):
         faults += _repeated_lines(order)
     if total != order.paid:
         reason = f"The lines' paid amounts and the shipping add up to {total}, but paid is {order.paid}."
@@ -32,7 +32,7 @@ def _repeated_lines(order: Order) -> list[Fault]:
     faults: list[Fault] = []
     first_of: dict[LineId, int] = {}
     for index, line in enumerate(order.lines):
-        first = first_of.setdefault(line.line_id, index)
+        first = first_of.setdefault(line["line_id"], index)
         if first != index:
             reason = f"lines[{first}] has this line id already; a line id is unique in its order."
             faults.append((Defect.DUPLICATE_LINE, f"data.lines[{index}].line_id", reason))

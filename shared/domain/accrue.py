@@ -1,43 +1,50 @@
 """Accrual: what the rules give for an order, and how it is allotted to the lines (SEMANTICS, Accrual)."""
 
-from shared.domain.model import Order, OrderLine, RatedLine, RatedOrder
+from collections.abc import Sequence
+
+from shared.domain.ids import RuleId
+from shared.domain.model import Order, OrderLine, RatedOrder
 from shared.domain.program import Base, Program, Rule
 
 
-def base_of(line: OrderLine, base: Base) -> int:
-    """What of a line counts, in minor units: money after discounts, without tax and the part paid in points.
+def rate(order: Order, program: Program) -> tuple[RatedOrder, list[tuple[Rule, int]]]:
+    """Rate an order: the order with its points frozen on the lines, and each rule that gave some with its total."""
+    bases = bases_of(order.lines, program.base)
+    scale = 10**order.exponent
+    granted: list[tuple[Rule, int]] = []
+    shares: dict[RuleId, Sequence[int]] = {}
+    for rule in program.rules:
+        match = rule.match
+        if not (match.every_order or match.order(order)):
+            continue
+        counted = bases
+        for name, wanted in match.of_line:
+            counted = [base if line[name] in wanted else 0 for line, base in zip(order.lines, counted, strict=True)]
+        numerator, divisor = rule.rate.numerator, rule.rate.denominator * scale
+        points = sum(counted) * numerator // divisor
+        if points:
+            granted.append((rule, points))
+            quotas = counted if numerator == 1 else [base * numerator for base in counted]
+            shares[rule.rule_id] = allot(points, quotas, divisor)
+    return RatedOrder(order, program.version, bases, shares), granted
+
+
+def bases_of(lines: Sequence[OrderLine], base: Base) -> list[int]:
+    """What of each line counts, in minor units: money after discounts, without tax and the part paid in points.
 
     The program may count these two; less than nothing counts as nothing.
     """
-    amount = line.paid
-    if not base.tax:
-        amount -= line.tax
+    bases = [line["paid"] if base.tax else line["paid"] - line["tax"] for line in lines]
     if base.paid_in_points:
-        amount += line.paid_in_points
-    return max(amount, 0)
+        bases = [amount + line["paid_in_points"] for amount, line in zip(bases, lines, strict=True)]
+    return bases if min(bases) >= 0 else [max(amount, 0) for amount in bases]
 
 
-def points_of(rule: Rule, order: Order, bases: list[int]) -> list[int] | None:
-    """The points a rule gives for an order, by line; None when it gives none.
+def allot(points: int, quotas: Sequence[int], divisor: int) -> list[int]:
+    """Split `points` = ⌊Σ quotas / divisor⌋ by largest remainder over the quotas, ties to the lower index.
 
-    Rounded once, down, on the exact product for all its lines; the result is allotted to the lines by largest
-    remainder over the lines' exact products, ties to the lower line.
+    A rule's points are rounded once, down, on the exact product for all lines; this brings them to the lines.
     """
-    match = rule.match
-    if not (match.every_order or match.order(order)):
-        return None
-    if not match.every_line:
-        bases = [base if match.line(line) else 0 for line, base in zip(order.lines, bases, strict=True)]
-    numerator = rule.rate.numerator
-    divisor = rule.rate.denominator * 10**order.exponent
-    points = sum(bases) * numerator // divisor
-    if points == 0:
-        return None
-    return allot(points, [base * numerator for base in bases], divisor)
-
-
-def allot(points: int, quotas: list[int], divisor: int) -> list[int]:
-    """Split `points` = ⌊Σ quotas / divisor⌋ by largest remainder over the quotas, ties to the lower index."""
     shares = [quota // divisor for quota in quotas]
     left = points - sum(shares)
     if left:
@@ -46,34 +53,3 @@ def allot(points: int, quotas: list[int], divisor: int) -> list[int]:
         for index in sorted(range(len(quotas)), key=remainders.__getitem__, reverse=True)[:left]:
             shares[index] += 1
     return shares
-
-
-def rate(order: Order, program: Program) -> tuple[RatedOrder, list[tuple[Rule, int]]]:
-    """Rate an order: the order with its points frozen on the lines, and each rule that gave some with its total."""
-    bases = [base_of(line, program.base) for line in order.lines]
-    lines = tuple(
-        [
-            RatedLine(line.line_id, line.category, line.paid, base, {})
-            for line, base in zip(order.lines, bases, strict=True)
-        ]
-    )
-    granted: list[tuple[Rule, int]] = []
-    for rule in program.rules:
-        shares = points_of(rule, order, bases)
-        if shares is None:
-            continue
-        granted.append((rule, sum(shares)))
-        rule_id = rule.rule_id
-        for line, share in zip(lines, shares, strict=True):
-            if share:
-                line.points[rule_id] = share
-    rated = RatedOrder(
-        order.order_id,
-        order.member_id,
-        order.occurred_at,
-        order.currency,
-        order.paid,
-        program.version,
-        lines,
-    )
-    return rated, granted

@@ -69,8 +69,9 @@ def _decide_order(account: Account, event: OrderPaid, programs: Programs) -> Dec
     if not granted:
         return Decision(Outcome.NOTHING_EARNED, _with_order(account, order.order_id), settled, rated)
     accrued, accrual = _accrue(account, event, granted, program, effective_at)
-    if any(-buckets.get(ISSUED, 0) > BALANCE_LIMIT for buckets in accrual.balances.values()):
-        return Decision(Outcome.BALANCE_LIMIT_REACHED, account, settled, None)
+    for buckets in accrual.balances.values():
+        if -buckets.get(ISSUED, 0) > BALANCE_LIMIT:
+            return Decision(Outcome.BALANCE_LIMIT_REACHED, account, settled, None)
     account, whole_life = settle(accrued, effective_at, programs)
     return Decision(Outcome.POSTED, account, (*settled, accrual, *whole_life), rated)
 

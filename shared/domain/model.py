@@ -3,9 +3,10 @@
 Everything here is a value. Points are integers, money is in integer minor units, time is an `Instant`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypedDict
 
 from shared.domain.ids import (
     EventId,
@@ -70,9 +71,12 @@ class Outcome(StrEnum):
     """Points moved."""
 
 
-@dataclass(slots=True)
-class OrderLine:
-    """One line of an order. Amounts are minor units of the order's currency, for the whole line."""
+class OrderLine(TypedDict):
+    """One line of an order. Amounts are minor units of the order's currency, for the whole line.
+
+    A dictionary, because that is what an order is decoded to: to make an object of each line would cost as much again.
+    Nothing ever changes it.
+    """
 
     line_id: LineId
     sku: str
@@ -100,7 +104,7 @@ class Order:
     channel: str | None
     store: str | None
     occurred_at: Instant
-    lines: tuple[OrderLine, ...]
+    lines: Sequence[OrderLine]
 
 
 @dataclass(slots=True)
@@ -227,30 +231,16 @@ class Posting:
 
 
 @dataclass(slots=True)
-class RatedLine:
-    """A line as it was rated: what was paid and its base in minor units, and the points that each rule gave for it.
+class RatedOrder:
+    """An accepted order as it was rated: by line the base in minor units, and the points of each rule that gave some.
 
     It is frozen: a refund takes its share of these points, whatever the rules say by then.
     """
 
-    line_id: LineId
-    category: str | None
-    paid: int
-    base: int
-    points: dict[RuleId, int]
-
-
-@dataclass(slots=True)
-class RatedOrder:
-    """An accepted order with its points frozen on its lines, under the program version that rated it."""
-
-    order_id: OrderId
-    member_id: MemberId
-    occurred_at: Instant
-    currency: str
-    paid: int
+    order: Order
     program_version: ProgramVersion
-    lines: tuple[RatedLine, ...]
+    bases: Sequence[int]
+    points: Mapping[RuleId, Sequence[int]]
 
 
 @dataclass(slots=True)

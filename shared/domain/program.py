@@ -3,10 +3,10 @@
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import NamedTuple, assert_never
+from typing import Literal, NamedTuple, assert_never
 
 from shared.domain.ids import ProgramVersion, RuleId, Wallet
-from shared.domain.model import Order, OrderLine
+from shared.domain.model import Order
 from shared.domain.time import DAY_US, Calendar, Instant, add_months
 
 
@@ -55,6 +55,9 @@ class Pending:
     exact: bool
 
 
+LineField = Literal["category", "brand", "sku"]
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """To what a rule applies. None means any; a line or an order that lacks the field matches only None."""
@@ -64,30 +67,25 @@ class Match:
     skus: frozenset[str] | None = None
     channels: frozenset[str] | None = None
     stores: frozenset[str] | None = None
+    of_line: tuple[tuple[LineField, frozenset[str]], ...] = field(init=False)
+    """Of which fields a line must have one of which values to count, out of an order that counts."""
+    every_order: bool = field(init=False)
+    """Whether any order will do."""
+
+    def __post_init__(self) -> None:
+        wanted: list[tuple[LineField, frozenset[str] | None]] = [
+            ("category", self.categories),
+            ("brand", self.brands),
+            ("sku", self.skus),
+        ]
+        object.__setattr__(self, "of_line", tuple((name, values) for name, values in wanted if values is not None))
+        object.__setattr__(self, "every_order", self.channels is self.stores is None)
 
     def order(self, order: Order) -> bool:
         """Whether the rule looks at this order at all."""
         return (self.channels is None or order.channel in self.channels) and (
             self.stores is None or order.store in self.stores
         )
-
-    def line(self, line: OrderLine) -> bool:
-        """Whether a line of such an order counts."""
-        return (
-            (self.categories is None or line.category in self.categories)
-            and (self.brands is None or line.brand in self.brands)
-            and (self.skus is None or line.sku in self.skus)
-        )
-
-    @property
-    def every_line(self) -> bool:
-        """Whether the lines of such an order all count."""
-        return self.categories is None and self.brands is None and self.skus is None
-
-    @property
-    def every_order(self) -> bool:
-        """Whether any order will do."""
-        return self.channels is None and self.stores is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +183,9 @@ class Programs:
         self._starts = [program.effective_from for program in self._versions]
         self.allowed_lateness_us = max(program.allowed_lateness_us for program in versions)
         """The largest of all versions: the watermark and every event use the same."""
+
+    def __len__(self) -> int:
+        return len(self._versions)
 
     def in_force(self, at: Instant) -> Program | None:
         """The version in force at an instant; None before the first."""

@@ -1,7 +1,8 @@
 """Instants, and the days of a program's zone.
 
-An instant is an integer: microseconds since 1970-01-01T00:00Z. Integers compare, sort and add exactly, and cost
-a tenth of a `datetime`. Days exist only in a zone; `Calendar` is the one place that turns the one into the other.
+An instant is an integer: microseconds since 2000-01-01T00:00Z, as PostgreSQL keeps them (docs/adr/0001). Integers
+compare, sort and add exactly, and cost a tenth of a `datetime`. Days exist only in a zone; `Calendar` is the one place
+that turns the one into the other.
 """
 
 from calendar import monthrange
@@ -9,21 +10,33 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import NewType
 
 Instant = NewType("Instant", int)
-"""Microseconds since the Unix epoch, UTC."""
+"""Microseconds since the first instant of the year 2000, UTC."""
 
 EPOCH = Instant(0)
+"""Before everything: no event may have happened earlier."""
 
 SECOND_US = 1_000_000
 DAY_US = 86_400 * SECOND_US
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_DATE = date(1970, 1, 1)
+_UNIX_EPOCH_US = -946_684_800 * SECOND_US
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_EPOCH_DATE = date(2000, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 def instant_of(moment: datetime) -> Instant:
     """The instant of an aware `moment`. Exact: no float is involved."""
     return Instant((moment - _EPOCH) // _MICROSECOND)
+
+
+def from_unix_us(unix_us: int) -> Instant:
+    """The instant that lies so many microseconds after 1970-01-01T00:00Z."""
+    return Instant(unix_us + _UNIX_EPOCH_US)
+
+
+def unix_ms(instant: Instant) -> int:
+    """Whole milliseconds since 1970-01-01T00:00Z, as Kafka counts time."""
+    return (instant - _UNIX_EPOCH_US) // 1000
 
 
 def datetime_of(instant: Instant) -> datetime:

@@ -1,24 +1,50 @@
 """What a worker brings to the ledger: events, due accounts, unreadable messages, and how far it has read."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from shared.domain.ids import EventId, EventSource
-from shared.domain.model import OrderPaid, Outcome, Sweep
-from shared.domain.time import Instant
+from shared.domain.model import OrderPaid, Outcome, PostingKind, Sweep
+from shared.domain.time import Instant, from_unix_us
+
+CONFLICTING_DUPLICATE = "conflicting_duplicate"
+"""The defect of an event whose id was used before for something else."""
 
 
-@dataclass(slots=True)
-class Message:
-    """A message as it came from the log. `headers` are as the broker gave them: any bytes, or none."""
+class Message(Protocol):
+    """A message as it came from the log. aiokafka's records are such, so none is made anew."""
 
-    topic: str
-    partition: int
-    offset: int
-    arrived_at: Instant
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...]
+    @property
+    def topic(self) -> str: ...
+
+    @property
+    def partition(self) -> int: ...
+
+    @property
+    def offset(self) -> int: ...
+
+    @property
+    def timestamp(self) -> int:
+        """Its arrival in the log, in milliseconds since the Unix epoch."""
+        ...
+
+    @property
+    def key(self) -> bytes | None: ...
+
+    @property
+    def value(self) -> bytes | None: ...
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]:
+        """As the broker gave them: any bytes, or none."""
+        ...
+
+
+def arrival_of(message: Message) -> Instant:
+    """The instant at which the log took the message in."""
+    return from_unix_us(message.timestamp * 1000)
 
 
 @dataclass(slots=True)
@@ -53,6 +79,15 @@ class Progress:
     arrived_at: Instant
 
 
+@dataclass(frozen=True, slots=True)
+class LetterLimits:
+    """How many dead letters a partition may have before nothing more of it is posted (docs/adr/0009)."""
+
+    in_a_row_max: int
+    share_max_percent: int
+    share_of_messages: int
+
+
 @dataclass(slots=True)
 class Batch:
     """Everything that one transaction posts."""
@@ -62,6 +97,7 @@ class Batch:
     sweeps: list[Sweep] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     progress: list[Progress] = field(default_factory=list)
+    limits: LetterLimits | None = None
 
 
 @dataclass(slots=True)
@@ -72,6 +108,7 @@ class Posted:
     duplicates: int = 0
     dead_letters: int = 0
     postings: int = 0
+    kinds: Counter[PostingKind] = field(default_factory=Counter)
 
 
 class FencedError(Exception):

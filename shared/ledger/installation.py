@@ -1,4 +1,4 @@
-"""Making an installation's database: created, migrated, with its shards and its program. Doing it twice is harmless."""
+"""Making an installation's database: created, migrated, with its shards and its clock. Doing it twice is harmless."""
 
 import asyncio
 import os
@@ -11,8 +11,6 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from shared.contracts.program import parse_program
-from shared.domain.program import Programs
 from shared.domain.time import Instant
 from shared.ledger.database import Connection, Pool
 
@@ -105,9 +103,10 @@ async def install(connection: Connection, name: str, shards: int, clock: Clock) 
                 f"installation {found.name!r} was made with {found.shards} shards and a {found.clock} clock, which"
                 f" cannot change; use another name for one with {shards} shards and a {clock} clock"
             )
-        await connection.execute(
-            "INSERT INTO shard_heads (shard) SELECT generate_series(0, $1 - 1) ON CONFLICT DO NOTHING", shards
-        )
+        for table in ("shard_heads", "circulation_positions"):
+            await connection.execute(
+                f"INSERT INTO {table} (shard) SELECT generate_series(0, $1 - 1) ON CONFLICT DO NOTHING", shards
+            )
     return found
 
 
@@ -124,29 +123,3 @@ async def set_replay_now(connection: Connection, now: Instant) -> None:
     await connection.execute(
         "UPDATE installation SET replay_now = greatest(replay_now, $1) WHERE clock = 'replay'", now
     )
-
-
-async def register_program(connection: Connection, text: str, name: str) -> None:
-    """Make a program's version known. A version that is known already must say the same, to the letter."""
-    document = parse_program(text, name)
-    program = document.to_domain()
-    await connection.execute(
-        "INSERT INTO programs (version, effective_from, document) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-        document.version,
-        program.effective_from,
-        text,
-    )
-    known = await connection.fetchval("SELECT document FROM programs WHERE version = $1", document.version)
-    if known != text:
-        raise InstallationError(
-            f"{name}: version {document.version} has decided events with other content; give the changed program"
-            " a new version and its own effective_from"
-        )
-
-
-async def load_programs(connection: Connection | Pool) -> Programs:
-    """All versions of the installation's program."""
-    rows = await connection.fetch("SELECT version, document FROM programs ORDER BY version")
-    if not rows:
-        raise InstallationError("no program is registered; run `pointstream init --program FILE` first")
-    return Programs([parse_program(row["document"], f"program version {row['version']}").to_domain() for row in rows])

@@ -6,10 +6,12 @@ from operator import itemgetter
 
 from shared.domain.ids import Shard
 from shared.ledger import statements
-from shared.ledger.database import Pool, Record
+from shared.ledger.database import Connection, Pool, Record
 
 
-async def read_postings(pool: Pool, after: Mapping[Shard, int], per_shard_max: int) -> dict[Shard, list[Record]]:
+async def read_postings(
+    pool: Connection | Pool, after: Mapping[Shard, int], per_shard_max: int
+) -> dict[Shard, list[Record]]:
     """The postings of each shard behind a position, in order, at most so many of each; shards without any are left
     out."""
     rows = await pool.fetch(statements.READ_POSTINGS, list(after), list(after.values()), per_shard_max)
@@ -17,7 +19,7 @@ async def read_postings(pool: Pool, after: Mapping[Shard, int], per_shard_max: i
 
 
 async def read_movements(
-    pool: Pool, after: Mapping[Shard, int], postings: Mapping[Shard, list[Record]]
+    pool: Connection | Pool, after: Mapping[Shard, int], postings: Mapping[Shard, list[Record]]
 ) -> dict[tuple[Shard, int], list[Record]]:
     """The movements of what `read_postings` gave, by shard and position."""
     rows = await pool.fetch(

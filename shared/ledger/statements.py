@@ -1,29 +1,43 @@
 """The ledger's statements. Each stands in a file of its own under `sql/`, with a sentence on what it is for."""
 
-from importlib.resources import files
+from functools import partial
 
-_FOLDER = files("shared.ledger") / "sql"
+from shared.ledger.sql_files import read_sql
 
+_read = partial(read_sql, "shared.ledger")
 
-def _read(name: str) -> str:
-    return _FOLDER.joinpath(f"{name}.sql").read_text(encoding="utf-8")
-
-
+ACCEPT_DEAD_LETTERS = _read("accept_dead_letters")
+ADD_DEAD_LETTER_ACTION = _read("add_dead_letter_action")
+ADD_DEAD_LETTERS = _read("add_dead_letters")
+ADD_PROGRAM = _read("add_program")
 ADVANCE_OFFSETS = _read("advance_offsets")
 CLAIM_PARTITIONS = _read("claim_partitions")
 CLEAR_DEBTS = _read("clear_debts")
+COUNT_CIRCULATION = _read("count_circulation")
+COUNT_PROGRAMS = _read("count_programs")
+END_SILENT_COPIES = _read("end_silent_copies")
 FIND_CONSUMED = _read("find_consumed")
 FIND_DUE_ACCOUNTS = _read("find_due_accounts")
+FIND_EXCESS_DEAD_LETTER = _read("find_excess_dead_letter")
 FIND_ORDERS = _read("find_orders")
+FIND_OTHER_REPLAY = _read("find_other_replay")
+HAS_CONSUMED = _read("has_consumed")
+LIST_DEAD_LETTERS = _read("list_dead_letters")
 LOAD_DEBTS = _read("load_debts")
 LOAD_DUE_LOTS = _read("load_due_lots")
 LOCK_ACCOUNTS = _read("lock_accounts")
 READ_ACCOUNT = _read("read_account")
+READ_CIRCULATION = _read("read_circulation")
+READ_DEAD_LETTER = _read("read_dead_letter")
+READ_DEAD_LETTER_ACTIONS = _read("read_dead_letter_actions")
 READ_MOVEMENTS = _read("read_movements")
 READ_MOVEMENTS_AT = _read("read_movements_at")
 READ_OFFSETS = _read("read_offsets")
 READ_POSTINGS = _read("read_postings")
+READ_PROGRAM = _read("read_program")
+READ_PROGRAMS = _read("read_programs")
 READ_STATEMENT = _read("read_statement")
+READ_TAIL = _read("read_tail")
 TAKE_POSITIONS = _read("take_positions")
 UPDATE_ACCOUNTS = _read("update_accounts")
 UPDATE_LOTS = _read("update_lots")

@@ -2,16 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 
 import orjson
 
 from shared.domain.ids import MemberId, Shard
-from shared.domain.model import Account, Balances, Lot, Posting, RatedOrder
+from shared.domain.model import Balances, Lot, Outcome, Posting, RatedOrder
 from shared.ledger import statements
-from shared.ledger.batch import Consumed, DeadLetter
+from shared.ledger.batch import Consumed
 from shared.ledger.database import Connection, copy
+from shared.ledger.plan import Change
 from shared.ledger.sharding import shard_of
 
 Row = tuple[object, ...]
@@ -48,34 +48,11 @@ _POSTINGS = (
     "next_due_at",
 )
 _MOVEMENTS = ("shard", "pos", "seq", "wallet", "from_bucket", "to_bucket", "amount", "rule_id", "lot_id", "order_id")
-_DEAD_LETTERS = (
-    "topic",
-    "partition",
-    "offset",
-    "arrived_at",
-    "message_key",
-    "message_value",
-    "headers",
-    "defect",
-    "path",
-    "reason",
-    "source",
-    "event_id",
-)
 
 
 def dump_balances(balances: Balances) -> bytes:
     """Balances as JSON: points by wallet and bucket."""
     return orjson.dumps(balances, option=orjson.OPT_NON_STR_KEYS)
-
-
-@dataclass(slots=True)
-class Change:
-    """An account as it was loaded and as it is after the batch."""
-
-    shard: Shard
-    before: Account
-    after: Account
 
 
 async def write_accounts(connection: Connection, changes: Sequence[Change]) -> None:
@@ -139,23 +116,39 @@ async def _write_debts(connection: Connection, owing: Sequence[Change]) -> None:
 
 async def write_orders(connection: Connection, orders: Iterable[tuple[Shard, RatedOrder]]) -> None:
     """Keep the accepted orders."""
-    rows = [
-        (
-            shard,
-            order.member_id,
-            order.order_id,
-            order.occurred_at,
-            order.currency,
-            order.paid,
-            order.program_version,
-            orjson.dumps(order.lines),
+    rows: list[Row] = []
+    for shard, rated in orders:
+        order = rated.order
+        rows.append(
+            (
+                shard,
+                order.member_id,
+                order.order_id,
+                order.occurred_at,
+                order.currency,
+                order.paid,
+                rated.program_version,
+                dump_lines(rated),
+            )
         )
-        for shard, order in orders
-    ]
     await copy(connection, "orders", _ORDERS, rows)
 
 
-async def write_consumed(connection: Connection, consumed: Iterable[tuple[Consumed, str]], shards: int) -> None:
+def dump_lines(rated: RatedOrder) -> bytes:
+    """What a refund needs of the lines, by column: a list for each field, and one for the points of each rule."""
+    lines = rated.order.lines
+    return orjson.dumps(
+        {
+            "line_id": [line["line_id"] for line in lines],
+            "category": [line["category"] for line in lines],
+            "paid": [line["paid"] for line in lines],
+            "base": rated.bases,
+            "points": rated.points,
+        }
+    )
+
+
+async def write_consumed(connection: Connection, consumed: Iterable[tuple[Consumed, Outcome]], shards: int) -> None:
     """Record each event with its outcome, in the order of their keys, so that two batches never wait in a circle."""
     rows = sorted(
         (
@@ -225,28 +218,6 @@ async def write_journal(connection: Connection, postings: Sequence[tuple[Shard, 
             )
     await copy(connection, "postings", _POSTINGS, posting_rows)
     await copy(connection, "movements", _MOVEMENTS, movement_rows)
-
-
-async def write_dead_letters(connection: Connection, letters: Sequence[DeadLetter]) -> None:
-    """Keep what could not be read, as it came."""
-    rows = [
-        (
-            letter.message.topic,
-            letter.message.partition,
-            letter.message.offset,
-            letter.message.arrived_at,
-            letter.message.key,
-            letter.message.value,
-            orjson.dumps([[name, None if value is None else value.hex()] for name, value in letter.message.headers]),
-            letter.defect,
-            letter.path,
-            letter.reason,
-            letter.source,
-            letter.event_id,
-        )
-        for letter in letters
-    ]
-    await copy(connection, "dead_letters", _DEAD_LETTERS, rows)
 
 
 async def _execute(connection: Connection, statement: str, rows: Sequence[Row]) -> None:

@@ -4,8 +4,8 @@ Faust's own consumer, producer and web server stay off: its agents acknowledge e
 its web server listens on every address.
 """
 
-import gc
 import tempfile
+from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -15,10 +15,21 @@ import uvloop
 from faust.app.base import BootStrategy
 from mode import Service, ServiceT
 
+from shared.garbage import let_garbage_wait
+from shared.metrics import Process
+from shared.monitor import Monitor, Readiness
 from shared.settings import Settings
 
 STOP_TIMEOUT_S = 8.0
 """What a service may take to stop by itself; the whole process is gone within 10 s."""
+
+
+class WorkerService(Service):
+    """What a worker hosts: a service that knows whether it can do its work."""
+
+    @abstractmethod
+    async def readiness(self) -> Readiness:
+        """Whether it can do its work now."""
 
 
 class _Boot(BootStrategy):
@@ -44,27 +55,33 @@ def worker_app(name: str, settings: Settings) -> WorkerApp:
     )
 
 
-def run_worker(name: str, settings: Settings, make_service: Callable[[], Service]) -> NoReturn:
+def run_worker(name: str, settings: Settings, make_service: Callable[[], WorkerService]) -> NoReturn:
     """Run a service as the worker `name`, in the foreground, until SIGTERM or SIGINT; exits the process."""
     uvloop.install()
     app = worker_app(name, settings)
 
     class _Hosted(faust.Worker):
         def on_init_dependencies(self) -> "list[ServiceT]":
-            return [*super().on_init_dependencies(), make_service()]
+            service = make_service()
+            monitor = Monitor(Process(name), settings.metrics_port(name), service.readiness)
+            return [*super().on_init_dependencies(), _Watched(monitor), service]
 
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
-    _let_garbage_wait()
+    let_garbage_wait()
     worker = _Hosted(app, override_logging=False, redirect_stdouts=False, quiet=True)
     worker.spinner = None
     worker.execute_from_commandline()
     raise SystemExit(0)
 
 
-def _let_garbage_wait() -> None:
-    """A batch makes tens of thousands of objects that all go with it, and hardly a cycle: the collector's passes over
-    them, and over all that was imported, cost a worker a tenth of its time and free nothing."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
+class _Watched(Service):
+    """Keeps a monitor for as long as the worker runs."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        super().__init__()
+        self._monitor = monitor
+
+    async def on_start(self) -> None:
+        await self._monitor.start()
+
+    async def on_stop(self) -> None:
+        await self._monitor.stop()

@@ -2,8 +2,17 @@
 
 from dataclasses import dataclass
 
+from aiokafka.errors import KafkaError
+
+from shared.metrics import RECONNECTS, Server
+
 FIRST_S = 0.1
 LAST_S = 5.0
+
+
+def count_away(error: BaseException) -> None:
+    """Count that Kafka, or else PostgreSQL, was found away."""
+    RECONNECTS.labels(Server.KAFKA if isinstance(error, KafkaError) else Server.POSTGRESQL).inc()
 
 
 @dataclass(slots=True)

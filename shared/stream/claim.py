@@ -1,14 +1,20 @@
 """Owning partitions: which generation this worker has of each, and where to read on. PostgreSQL decides, not Kafka."""
 
+import asyncio
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 
 from shared.ledger import statements
-from shared.ledger.database import Pool
+from shared.ledger.database import Pool, writing
+from shared.stream.backoff import Backoff
 
 NO_PARTITION = TopicPartition("", -1)
 """Polling it gives nothing, but raises what the group protocol has met."""
+
+KAFKA_IS_AWAY: tuple[type[BaseException], ...] = (KafkaConnectionError, KafkaTimeoutError)
+"""What asking for offsets meets in an outage."""
 
 
 class TrimmedError(Exception):
@@ -39,12 +45,13 @@ async def claim_partitions(
     """
     if not partitions:
         return Claim({}, {})
-    rows = await pool.fetch(
-        statements.CLAIM_PARTITIONS,
-        group,
-        [partition.topic for partition in partitions],
-        [partition.partition for partition in partitions],
-    )
+    async with writing(pool) as connection:
+        rows = await connection.fetch(
+            statements.CLAIM_PARTITIONS,
+            group,
+            [partition.topic for partition in partitions],
+            [partition.partition for partition in partitions],
+        )
     beginnings = await consumer.beginning_offsets(partitions)
     ends = await consumer.end_offsets(partitions)
     claim = Claim({}, {})
@@ -59,8 +66,19 @@ async def claim_partitions(
 
 
 async def check_gap(consumer: AIOKafkaConsumer, partition: TopicPartition, expected: int) -> None:
-    """Offsets may have gaps (markers of transactions), but not because the log was trimmed under its reader."""
-    _position(partition, expected, (await consumer.beginning_offsets([partition]))[partition])
+    """Offsets may have gaps (markers of transactions), but not because the log was trimmed under its reader.
+
+    Waits while no broker answers.
+    """
+    backoff = Backoff()
+    while True:
+        try:
+            beginnings = await consumer.beginning_offsets([partition])
+        except KAFKA_IS_AWAY:
+            await asyncio.sleep(backoff.next_s())
+        else:
+            break
+    _position(partition, expected, beginnings[partition])
 
 
 def check_not_truncated(partition: TopicPartition, expected: int, found: int) -> None:

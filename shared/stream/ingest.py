@@ -7,6 +7,7 @@ read on from the offsets in the ledger (docs/adr/0006).
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from time import perf_counter
 
 import asyncpg
 import structlog
@@ -14,17 +15,22 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from mode import Service
 
-from shared.domain.program import Programs
-from shared.ledger.batch import Batch, FencedError
+from shared.ledger.batch import Batch, FencedError, LetterLimits, Posted
 from shared.ledger.database import CONNECTION_ERRORS, Pool, Role, open_pool
-from shared.ledger.installation import Clock, load_programs, read_installation
-from shared.ledger.post import post
+from shared.ledger.installation import Clock, read_installation
+from shared.ledger.post import Poster
+from shared.ledger.programs import load_programs
+from shared.metrics import EVENT_LAG, OWNED_PARTITIONS, REBALANCES
+from shared.monitor import OK, Readiness, check_pool, readiness_of
 from shared.settings import Settings
-from shared.stream.app import STOP_TIMEOUT_S
-from shared.stream.backoff import Backoff
-from shared.stream.claim import NOTHING_CLAIMED, Claim, claim_partitions
+from shared.stream.app import STOP_TIMEOUT_S, WorkerService
+from shared.stream.backoff import Backoff, count_away
+from shared.stream.claim import KAFKA_IS_AWAY, NOTHING_CLAIMED, Claim, claim_partitions
+from shared.stream.counting import count_batch, count_events
+from shared.stream.lag import EventLag
 from shared.stream.lane import Decode, Decoded, Lane, Reading
 from shared.stream.shared_lock import SharedLock
+from shared.stream.unreadable import explained
 
 COMMIT_EVERY_S = 5.0
 """How often the offsets are told to Kafka, where only tools that show lag look at them."""
@@ -34,13 +40,13 @@ FETCH_BYTES_MAX = 16 << 20
 
 PARTITION_FETCH_BYTES_MAX = 1 << 20
 
-CLAIM_ERRORS: tuple[type[BaseException], ...] = (*CONNECTION_ERRORS, asyncpg.DeadlockDetectedError)
+CLAIM_ERRORS: tuple[type[BaseException], ...] = (*CONNECTION_ERRORS, *KAFKA_IS_AWAY, asyncpg.DeadlockDetectedError)
 """What a claim may meet that passes: an outage, or a zombie that holds the same rows in its last transaction."""
 
 log = structlog.get_logger()
 
 
-class Ingest(Service):
+class Ingest(WorkerService):
     """Consumes topics as one worker and posts what they say."""
 
     def __init__(self, worker: str, topics: Sequence[str], decode: Decode, settings: Settings) -> None:
@@ -51,13 +57,14 @@ class Ingest(Service):
         self._topics = topics
         self._decode = decode
         self._posting = SharedLock()
+        self._lag = EventLag()
         self._backoff = Backoff()
         self._told_kafka_at_s = 0.0
         self._pool: Pool | None = None
         self._consumer: AIOKafkaConsumer | None = None
         self._working: asyncio.Task[None] | None = None
-        self._programs: Programs | None = None
-        self._shards = 0
+        self._poster: Poster | None = None
+        OWNED_PARTITIONS.set_function(lambda: len(self.claim.positions))
 
     @Service.task
     async def _consume(self) -> None:
@@ -68,8 +75,7 @@ class Ingest(Service):
             return
         async with pool.acquire() as connection:
             installation = await read_installation(connection)
-            self._programs = await load_programs(connection)
-        self._shards = installation.shards
+            self._poster = Poster(pool, await load_programs(connection), installation.shards)
         settings = self._settings
         reading = Reading(
             self._group,
@@ -77,7 +83,14 @@ class Ingest(Service):
             settings.batch_wait_ms,
             installation.clock is Clock.LIVE,
             self._decode,
+            LetterLimits(
+                settings.dead_letters_in_a_row_max,
+                settings.dead_letters_share_max_percent,
+                settings.dead_letters_share_of_messages,
+            ),
         )
+        if reading.live:
+            EVENT_LAG.set_function(self._lag.seconds)
         consumer.subscribe(self._topics, listener=_Listener(self))
         log.info("consuming", topics=list(self._topics), group=self._group, clock=installation.clock.value)
         lanes = [Lane(number, settings.lanes, self, consumer, reading) for number in range(settings.lanes)]
@@ -88,7 +101,7 @@ class Ingest(Service):
             if not self.should_stop:
                 raise
         except Exception as failure:
-            await self.crash(_first(failure))
+            await self.crash(explained(_first(failure), self.claim))
 
     async def on_stop(self) -> None:
         """Finish the transactions that are under way, then leave the group, so that others take over at once."""
@@ -103,6 +116,14 @@ class Ingest(Service):
         if self._pool is not None:
             self._pool.terminate()
         log.info("stopped", group=self._group)
+
+    async def readiness(self) -> Readiness:
+        """Ready when its partitions are claimed and PostgreSQL answers. To own none is a claim too: with more workers
+        than partitions, some stand by."""
+        claimed = self.claim is not NOTHING_CLAIMED
+        return readiness_of(
+            {"partitions": OK if claimed else "not claimed yet", "ledger": await check_pool(self._pool)}
+        )
 
     async def _open_pool(self) -> Pool | None:
         while not self.should_stop:
@@ -141,19 +162,22 @@ class Ingest(Service):
         return None
 
     async def _wait(self, what: str, error: BaseException) -> None:
+        count_away(error)
         wait_s = self._backoff.next_s()
         log.warning(what, error=str(error) or type(error).__name__, again_in_s=wait_s, group=self._group)
         await self.sleep(wait_s)
 
     async def post(self, decoded: Decoded) -> None:
         """Post a batch, or drop it when its claim is over. What fails is claimed anew and read again."""
-        if self._pool is None or self._consumer is None or self._programs is None:
+        if self._poster is None:
             raise RuntimeError("lanes run once everything is open")
         try:
             async with self._posting.shared():
                 if decoded.claim is not self.claim:
                     return
-                posted = await post(self._pool, decoded.batch, self._programs, self._shards)
+                began_at_s = perf_counter()
+                with self._lag.of(decoded.batch):
+                    posted = await self._poster.post(decoded.batch)
         except FencedError as error:
             log.warning("fenced", reason=str(error), group=self._group)
             await self._start_over(decoded.claim)
@@ -166,8 +190,14 @@ class Ingest(Service):
             await self._start_over(decoded.claim)
         else:
             self._backoff.succeeded()
+            count_batch(decoded.batch, posted, perf_counter() - began_at_s)
+            self._count_events(decoded.batch, posted)
             log.debug("posted", postings=posted.postings, outcomes=posted.outcomes, duplicates=posted.duplicates)
             await self._tell_kafka(decoded.batch)
+
+    def _count_events(self, batch: Batch, posted: Posted) -> None:
+        (topic,) = {item.topic for item in batch.progress}
+        count_events(self._settings.short_topic(topic), batch, posted)
 
     async def _start_over(self, failed: Claim) -> None:
         """Claim again what Kafka still assigns to this worker, and read on from the ledger's offsets."""
@@ -179,7 +209,7 @@ class Ingest(Service):
                         expected = NOTHING_CLAIMED  # what an attempt leaves behind that fails
                         await self._take_over(list(self._consumer.assignment()))
             except CLAIM_ERRORS as error:
-                await self._wait("PostgreSQL is away", error)
+                await self._wait("PostgreSQL or Kafka is away", error)
             else:
                 return
 
@@ -188,6 +218,7 @@ class Ingest(Service):
         if self._pool is not None and self._consumer is not None:
             self.claim = NOTHING_CLAIMED
             self.claim = await claim_partitions(self._pool, self._consumer, self._group, partitions)
+            self._lag.read_again()
 
     async def _tell_kafka(self, batch: Batch) -> None:
         now_s = asyncio.get_running_loop().time()
@@ -208,13 +239,14 @@ class Ingest(Service):
 
     async def assigned(self, partitions: list[TopicPartition]) -> None:
         """Partitions came: claim them. What fails here would be swallowed by the group's coordinator."""
+        REBALANCES.inc()
         log.info("assigned", partitions=len(partitions), group=self._group)
         while not self.should_stop:
             try:
                 async with self._posting.alone():
                     await self._take_over(partitions)
             except CLAIM_ERRORS as error:
-                await self._wait("PostgreSQL is away", error)
+                await self._wait("PostgreSQL or Kafka is away", error)
             except Exception as error:
                 await self.crash(error)
                 return

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError
 
 from shared.domain.time import EPOCH, Instant
-from shared.ledger.batch import Batch, Consumed, DeadLetter, Message, Progress
+from shared.ledger.batch import Batch, Consumed, DeadLetter, LetterLimits, Message, Progress, arrival_of
 from shared.stream.claim import NO_PARTITION, Claim, check_gap, check_not_truncated
 
 LOG_APPEND_TIME = 1
@@ -52,13 +52,15 @@ class Worker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How messages are read: the group for which, how many at once, how long to wait, and whether time is live."""
+    """How messages are read: the group for which, how many at once, how long to wait, whether time is live, and how
+    many dead letters are too many."""
 
     group: str
     events_max: int
     wait_ms: int
     live: bool
     decode: Decode
+    limits: LetterLimits
 
 
 class Lane:
@@ -140,7 +142,8 @@ class Lane:
         )
 
     async def _decode(self, claim: Claim, records: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]) -> Batch:
-        batch = Batch(group=self._reading.group)
+        batch = Batch(group=self._reading.group, limits=self._reading.limits)
+        decode = self._reading.decode
         for partition, messages in sorted(records.items()):
             expected = claim.positions[partition]
             check_not_truncated(partition, expected, messages[0].offset)
@@ -151,27 +154,12 @@ class Lane:
                     f"{partition.topic} carries its producers' time; set message.timestamp.type=LogAppendTime on it"
                 )
             for record in messages:
-                self._add(batch, _message(record))
+                item = decode(record)
+                if isinstance(item, Consumed):
+                    batch.events.append(item)
+                else:
+                    batch.dead_letters.append(item)
             last = messages[-1]
             claim.positions[partition] = last.offset + 1
-            self._advance(batch, claim, partition, Instant(last.timestamp * 1000))
+            self._advance(batch, claim, partition, arrival_of(last))
         return batch
-
-    def _add(self, batch: Batch, message: Message) -> None:
-        item = self._reading.decode(message)
-        if isinstance(item, Consumed):
-            batch.events.append(item)
-        else:
-            batch.dead_letters.append(item)
-
-
-def _message(record: ConsumerRecord[bytes, bytes]) -> Message:
-    return Message(
-        record.topic,
-        record.partition,
-        record.offset,
-        Instant(record.timestamp * 1000),
-        record.key,
-        record.value,
-        tuple(record.headers),
-    )

@@ -54,6 +54,17 @@ class InputLog:
         return dict(await self._consumer.end_offsets(partitions))
 
 
+async def ends_of(settings: Settings, topic: str) -> dict[int, int]:
+    """The end of each partition of an input, by its full name."""
+    log = InputLog(settings)
+    await log.open()
+    try:
+        ends = await log.ends()
+    finally:
+        await log.close()
+    return {partition.partition: end for partition, end in sorted(ends.items()) if partition.topic == topic}
+
+
 async def read_watermark(
     pool: Pool, log: InputLog, settings: Settings, now: Instant, allowed_lateness_us: int
 ) -> Instant | None:

@@ -1,8 +1,10 @@
 """The published documents are those of the models, and what they show is true."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from contract_messages import DATA, binary, data_with, data_without, refusal
@@ -11,7 +13,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from shared.contracts import examples, order_paid, points_changed
 from shared.contracts.asyncapi import document, headers_schema
 from shared.contracts.points_changed import PointsChangedData
-from shared.contracts.schemas import DATA_OF, DIRECTORY, documents, schema_of
+from shared.contracts.schemas import DATA_OF, DIRECTORY, documents, program_schema, schema_of
 
 EXAMPLES = {"order-paid.v1": examples.ORDER_PAID, "points-changed.v1": examples.POINTS_CHANGED}
 
@@ -110,3 +112,44 @@ def _references(node: Any) -> list[str]:
         own = [node["$ref"]] if "$ref" in node else []
         return own + [found for value in node.values() for found in _references(value)]
     return [found for value in node for found in _references(value)] if isinstance(node, list) else []
+
+
+PROGRAMS = sorted((DIRECTORY.parents[1] / "programs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", PROGRAMS, ids=lambda file: str(file.name))
+def test_an_editor_takes_every_program_that_ships(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert text.startswith("# yaml-language-server: $schema=../docs/contracts/program.schema.json\n")
+    validator(program_schema()).validate(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        ("rate: 1/2", "rate: half"),
+        ("rate: 1/2", "rates: 1/2"),
+        ("expiry: never", "expiry: sometimes"),
+        ("expiry: never", "expiry: null"),
+        ("{months: 3}", "{months: 3, days: 4}"),
+        ("late_tolerance: 30d", "late_tolerance: 30 days"),
+        ("zone: America/New_York\n", ""),
+    ],
+)
+def test_an_editor_marks_what_would_be_refused(written: str, instead: str) -> None:
+    grocery = (DIRECTORY.parents[1] / "programs" / "grocery.yaml").read_text(encoding="utf-8")
+    assert grocery.count(written) == 1
+    with pytest.raises(jsonschema.ValidationError):
+        validator(program_schema()).validate(yaml.safe_load(grocery.replace(written, instead)))
+
+
+def test_every_field_of_a_program_is_described() -> None:
+    schema = program_schema()
+    parts = {"program": schema, **schema["$defs"]}
+    missing = [
+        f"{name}.{field}"
+        for name, part in parts.items()
+        for field, said in part["properties"].items()
+        if not said.get("description")
+    ]
+    assert missing == []

@@ -138,13 +138,12 @@ def test_an_order_has_500_lines_at_most() -> None:
         b"{",
         b"not json",
         b'{"order_id": "\xff"}',
-        b'{"order_id": "\\ud800"}',
         b'{"order_id": "a\0"}',
         b'{"a": 1} {"b": 2}',
         b"[" * 100_000,
         b'{"a":' * 300 + b"1" + b"}" * 300,
     ],
-    ids=["cut off", "words", "no UTF-8", "lone surrogate", "raw NUL", "two values", "open arrays", "nested objects"],
+    ids=["cut off", "words", "no UTF-8", "raw NUL", "two values", "open arrays", "nested objects"],
 )
 def test_what_is_no_json_is_refused(value: bytes) -> None:
     assert named(binary(value)) == (Defect.NOT_JSON, "value")

@@ -24,6 +24,7 @@ from shared.domain.settle import settle
 from shared.domain.time import Instant, datetime_of, instant_of
 from tests.golden.case import Case, CaseError, cases, load
 from tests.golden.check import Result, check
+from tests.support.orders import points_by_line
 
 
 @pytest.mark.parametrize("path", cases(), ids=lambda path: path.stem)
@@ -76,7 +77,7 @@ def run(case: Case) -> Result:
         accounts[event.member_id] = decision.account
         postings[event.member_id] += [_plain_posting(posting) for posting in decision.postings]
         if decision.order is not None:
-            lines[decision.order.order_id] = {line.line_id: _by_rule(line.points) for line in decision.order.lines}
+            lines[decision.order.order.order_id] = points_by_line(decision.order)
         return decision.outcome.value
 
     for event in case.events:
@@ -110,10 +111,6 @@ def _start(case: Case, member: str) -> Account:
         balances={Wallet(wallet): buckets for wallet, buckets in given.balances.items()},
         debts=tuple(Debt(Wallet(debt.wallet), OrderId(debt.order), debt.amount) for debt in given.debts),
     )
-
-
-def _by_rule(points: Any) -> dict[str, int]:
-    return {str(rule): n for rule, n in points.items()}
 
 
 def _plain_posting(posting: Posting) -> dict[str, Any]:

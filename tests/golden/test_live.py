@@ -24,9 +24,10 @@ from shared.domain.ids import MemberId
 from shared.domain.model import Account, Lot
 from shared.domain.program import Programs
 from shared.domain.settle import settle
-from shared.domain.time import Instant, datetime_of, instant_of
+from shared.domain.time import Instant, datetime_of, instant_of, unix_ms
 from shared.ledger.database import Pool, Record, Role
-from shared.ledger.installation import Clock, register_program, set_replay_now
+from shared.ledger.installation import Clock, set_replay_now
+from shared.ledger.programs import register_program
 from shared.ledger.state import read_account
 from shared.settings import ORDER_PAID, Settings
 from shared.setup import open_ledger
@@ -88,6 +89,13 @@ async def install(case: Case, make: Make) -> Settings:
     return settings
 
 
+def _points_by_line(kept: dict[str, Any]) -> dict[str, dict[str, int]]:
+    return {
+        line_id: {rule: shares[index] for rule, shares in kept["points"].items()}
+        for index, line_id in enumerate(kept["line_id"])
+    }
+
+
 async def run(case: Case, settings: Settings) -> Result:
     """Send the events, look at what members see, then let time pass, and read what was published."""
     programs = Programs([document.to_domain() for document in case.documents])
@@ -99,7 +107,7 @@ async def run(case: Case, settings: Settings) -> Result:
             await asyncio.sleep(0.02)
         outcomes = {row["event_id"]: row["outcome"] for row in await pool.fetch("SELECT * FROM consumed_events")}
         lines = {
-            row["order_id"]: {line["line_id"]: line["points"] for line in orjson.loads(row["lines"])}
+            row["order_id"]: _points_by_line(orjson.loads(row["lines"]))
             for row in await pool.fetch("SELECT order_id, lines FROM orders")
         }
         seen = await accounts_at(case, pool)
@@ -132,7 +140,7 @@ async def send_all(case: Case, settings: Settings) -> None:
                 settings.topic(ORDER_PAID),
                 event.message,
                 key=event.decoded.order.member_id.encode(),
-                timestamp_ms=instant_of(event.arrived_at) // 1000,
+                timestamp_ms=unix_ms(instant_of(event.arrived_at)),
             )
     finally:
         await producer.stop()

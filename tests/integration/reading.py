@@ -13,8 +13,9 @@ from shared.cache.balances import BalanceCache
 from shared.domain.time import Instant, instant_of
 from shared.ledger.batch import Batch, Consumed
 from shared.ledger.database import Role
-from shared.ledger.installation import load_programs, read_installation
+from shared.ledger.installation import read_installation
 from shared.ledger.post import post
+from shared.ledger.programs import load_programs
 from shared.settings import Settings
 from shared.setup import open_ledger
 from tests.support.orders import consumed

@@ -57,7 +57,7 @@ async def test_a_changed_program_needs_a_new_version(make_installation: Make, tm
     program.write_text(GROCERY.read_text().replace("rate: 1/2", "rate: 2"))
     code, _, errors = await pointstream("init", "--program", str(program), settings=settings)
     assert code == 1
-    assert "version 1 has decided events with other content" in errors
+    assert "version 1 is registered with other content" in errors
 
 
 async def test_a_worker_that_does_not_exist_is_named(settings: Settings) -> None:

@@ -122,7 +122,7 @@ async def test_a_worker_waits_for_postgresql_and_catches_up(settings: Settings, 
             with capture_logs() as logs:
 
                 async def has_tried_in_vain() -> bool:
-                    return sum(entry["event"] == "PostgreSQL is away" for entry in logs) >= 2
+                    return sum(entry["event"] == "PostgreSQL or Kafka is away" for entry in logs) >= 2
 
                 await until(has_tried_in_vain)
             await admin.execute(f'ALTER DATABASE "{settings.installation}" ALLOW_CONNECTIONS true')

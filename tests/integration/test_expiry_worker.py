@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from services.earn.app import ingest
 from services.expiry.app import Expiry
-from shared.domain.time import DAY_US, SECOND_US, Instant, instant_of
+from shared.domain.time import DAY_US, SECOND_US, Instant, instant_of, unix_ms
 from shared.ledger.database import Pool
 from shared.ledger.installation import Clock, set_replay_now
 from shared.settings import ORDER_PAID, Settings
@@ -87,7 +87,7 @@ async def test_markers_of_transactions_do_not_hold_time_back(settings: Settings,
             member_id = f"member-{number}"
             event = order(f"o-{number}", member_id, NOON)
             await producer.send(
-                settings.topic(ORDER_PAID), orjson.dumps(event), key=member_id.encode(), timestamp_ms=NOON // 1000
+                settings.topic(ORDER_PAID), orjson.dumps(event), key=member_id.encode(), timestamp_ms=unix_ms(NOON)
             )
     await producer.stop()
     async with running(ingest(settings), Expiry(settings)):

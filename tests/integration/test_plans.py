@@ -29,7 +29,7 @@ HOT = {
     "read_postings": (statements.READ_POSTINGS, [INT, LONG, "10"]),
     "read_statement": (statements.READ_STATEMENT, ["1", "'a'", "5", "10"]),
     "take_positions": (statements.TAKE_POSITIONS, [INT, LONG]),
-    "update_accounts": (statements.UPDATE_ACCOUNTS, [INT, TEXT, LONG, TIME, TIME, INT, "'{1,2}'::jsonb[]"]),
+    "update_accounts": (statements.UPDATE_ACCOUNTS, [INT, TEXT, LONG, TIME, TIME, INT, "'{1,2}'::json[]"]),
     "update_lots": (statements.UPDATE_LOTS, [INT, TEXT, INT, LONG, TIME]),
 }
 

@@ -9,15 +9,16 @@ from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
 
 from services.publisher.app import Publisher
-from shared.cache.balances import BalanceCache, CachedBalance
+from shared.cache.balances import BalanceCache, CachedBalance, ShardNews
 from shared.contracts.points_changed import PointsChangedData
 from shared.domain.ids import MemberId, Shard
 from shared.domain.model import Sweep
 from shared.domain.time import DAY_US, Instant
 from shared.ledger.batch import Batch
 from shared.ledger.database import Pool
-from shared.ledger.installation import load_programs
 from shared.ledger.post import post
+from shared.ledger.programs import load_programs
+from shared.ledger.sharding import shard_of
 from shared.ledger.state import read_account
 from shared.settings import POINTS_CHANGED, Settings
 from shared.stream.topics import PUBLISHED
@@ -211,6 +212,19 @@ async def test_what_a_reader_refilled_into_an_empty_redis_is_brought_up_to_date(
     entry = await cache.read(MemberId("member-1"))
     assert entry is not None
     assert entry.version == 8
+
+
+async def test_redis_takes_nothing_that_ends_before_its_cursor(settings: Settings, cache: BalanceCache) -> None:
+    """A reader's refill put the cursor of an empty Redis at 2; what alice got at 2 will never be written any more."""
+    alice, bob = [name for name in map("member-{}".format, range(50)) if shard_of(name, SHARDS) == 0][:2]
+    shard = shard_of(alice, SHARDS)
+    await cache.refill(CachedBalance(MemberId(bob), 1, None, b"{}"), 2)
+    stale = CachedBalance(MemberId(alice), 1, None, b"{}")
+    assert await cache.apply([ShardNews(shard, 0, 1, [stale])]) == {shard: 2}
+    await cache.refill(stale, 1)
+    assert await cache.read(MemberId(alice)) is None
+    assert await cache.apply([ShardNews(shard, 1, 3, [stale])]) == {shard: 3}
+    assert await cache.read(MemberId(alice)) == stale
 
 
 async def test_an_outage_of_redis_does_not_stop_kafka(

@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.contracts.program import ProgramDocument
 from shared.domain.decide import decide
-from shared.domain.ids import EventId, EventSource, LineId, MemberId, OrderId, Wallet
+from shared.domain.ids import EventId, EventSource, MemberId, OrderId, Wallet
 from shared.domain.model import (
     Account,
     Bucket,
@@ -17,7 +17,6 @@ from shared.domain.model import (
     Lot,
     Movement,
     Order,
-    OrderLine,
     OrderPaid,
     Posting,
     RatedOrder,
@@ -74,7 +73,7 @@ class Core:
         self.accounts[event.member_id] = replace(decision.account, lots=lots, later_due_at=None)
         self.postings[event.member_id] += decision.postings
         if decision.order is not None:
-            self.orders[event.member_id, decision.order.order_id] = decision.order
+            self.orders[event.member_id, decision.order.order.order_id] = decision.order
         return decision.outcome.value
 
     def _handed_over(self, account: Account, event: Event) -> Account:
@@ -107,7 +106,7 @@ def order_of(data: dict[str, Any]) -> Order:
         channel=data["channel"],
         store=data["store"],
         occurred_at=instant_of(datetime.fromisoformat(data["occurred_at"])),
-        lines=tuple(OrderLine(**(line | {"line_id": LineId(line["line_id"])})) for line in data["lines"]),
+        lines=data["lines"],
     )
 
 

@@ -20,6 +20,7 @@ from shared.domain.time import Instant
 from tests.property.core import Core, order_of, plain_lot
 from tests.property.histories import ACROSS, TICK, Arrival, History, Sweep, histories
 from tests.property.naive_model import EXPONENTS, NaiveModel
+from tests.support.orders import points_by_line
 
 POINTS = Wallet("points")
 
@@ -109,7 +110,7 @@ def test_points_are_rounded_once_and_allotted_within_one_of_the_exact_share(
 ) -> None:
     rated, granted = rate_order(_order(currency, paid), _program(rate, currency))
     exact = [rate * amount / 10 ** EXPONENTS[currency] for amount in paid]
-    given_points = [line.points.get(RuleId("base"), 0) for line in rated.lines]
+    given_points = rated.points.get(RuleId("base"), [0] * len(paid))
     assert sum(given_points) == sum(points for _, points in granted) == floor(sum(exact))
     assert all(abs(points - share) < 1 for points, share in zip(given_points, exact, strict=True))
     # Of lines that were paid alike, the lower one has the odd point.
@@ -168,11 +169,9 @@ def _lots_of_model(model: NaiveModel, member: str) -> list[tuple[Any, ...]]:
 
 def _points_of_core(core: Core, member: str) -> dict[str, dict[str, dict[str, int]]]:
     return {
-        order.order_id: {
-            line.line_id: {str(rule): n for rule, n in line.points.items()} for line in order.lines if line.points
-        }
-        for order in core.orders.values()
-        if order.member_id == member
+        rated.order.order_id: {line: points for line, points in points_by_line(rated).items() if points}
+        for rated in core.orders.values()
+        if rated.order.member_id == member
     }
 
 

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast
 
 import orjson
+from aiokafka import ConsumerRecord
 
+from shared.contracts.cloudevents import Headers
 from shared.contracts.order_paid import TYPE
-from shared.domain.ids import EventId, EventSource, LineId, MemberId, OrderId
-from shared.domain.model import EventRef, Order, OrderLine, OrderPaid
-from shared.domain.time import Instant, instant_of, rfc3339
+from shared.domain.ids import EventId, EventSource, MemberId, OrderId
+from shared.domain.model import EventRef, Order, OrderLine, OrderPaid, RatedOrder
+from shared.domain.time import Instant, instant_of, rfc3339, unix_ms
 from shared.ledger.batch import Consumed, Message
 
 SOURCE = "/shop"
@@ -67,14 +69,30 @@ def consumed(
     brand: str = "National",
 ) -> Consumed:
     """An order as a worker brings it to the ledger; it arrives when it was paid."""
-    lines = tuple(
-        OrderLine(LineId(str(number)), f"sku-{number}", "GROCERY", brand, 1, paid, 0, 0, paid, 0)
-        for number, paid in enumerate(cents, 1)
-    )
+    data = data_of(order_id, member_id, cents, at, brand)
+    lines = [cast("OrderLine", line | {"paid_in_points": 0}) for line in data["lines"]]
     order = Order(OrderId(order_id), MemberId(member_id), "USD", 2, sum(cents), 0, None, None, at, lines)
-    value = orjson.dumps(data_of(order_id, member_id, cents, at, brand))
+    value = orjson.dumps(data)
     return Consumed(
         OrderPaid(EventRef(EventSource(SOURCE), EventId(event_id or order_id), TYPE), at, order),
         blake2b(value, digest_size=16).digest(),
-        Message("orders", 0, offset, at, member_id.encode(), value, ()),
+        message_of(value, offset, at, member_id.encode()),
     )
+
+
+def message_of(
+    value: bytes, offset: int, at: Instant = NOON, key: bytes | None = None, headers: Headers = (), partition: int = 0
+) -> Message:
+    """A record of the topic `orders`, as the consumer gives it."""
+    record = ConsumerRecord(
+        "orders", partition, offset, unix_ms(at), 1, key, value, None, 0, len(value), tuple(headers)
+    )
+    return cast("Message", record)
+
+
+def points_by_line(rated: RatedOrder) -> dict[str, dict[str, int]]:
+    """The points of each line by rule, without zeros."""
+    return {
+        line["line_id"]: {str(rule_id): shares[index] for rule_id, shares in rated.points.items() if shares[index]}
+        for index, line in enumerate(rated.order.lines)
+    }

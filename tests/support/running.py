@@ -7,7 +7,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from mode import Service
 
-from shared.domain.time import Instant
+from shared.domain.time import Instant, unix_ms
 from shared.settings import POINTS_CHANGED, Settings
 
 Headers = list[tuple[str, bytes]]
@@ -49,7 +49,7 @@ async def send_at(settings: Settings, topic: str, event: Mapping[str, object], a
     await producer.start()
     try:
         await producer.send_and_wait(
-            settings.topic(topic), orjson.dumps(event), key=_member(event), timestamp_ms=arrived_at // 1000
+            settings.topic(topic), orjson.dumps(event), key=_member(event), timestamp_ms=unix_ms(arrived_at)
         )
     finally:
         await producer.stop()

@@ -5,6 +5,6 @@ SELECT member_id,
        coalesce((balances -> $1 ->> 'pending')::bigint, 0) AS pending,
        coalesce((balances -> $1 ->> 'expired')::bigint, 0) AS expired
 FROM accounts
-WHERE balances ? $1
+WHERE balances -> $1 IS NOT NULL
 ORDER BY issued DESC, member_id
 LIMIT $2

@@ -6,7 +6,8 @@ DO $$
 DECLARE
   name text;
 BEGIN
-  FOREACH name IN ARRAY ARRAY['pointstream_migrator', 'pointstream_writer', 'pointstream_publisher', 'pointstream_reader']
+  FOREACH name IN ARRAY ARRAY['pointstream_migrator', 'pointstream_writer', 'pointstream_publisher', 'pointstream_reader',
+    'pointstream_operator']
   LOOP
     BEGIN
       EXECUTE format('CREATE ROLE %I NOLOGIN', name);
@@ -17,7 +18,8 @@ BEGIN
 END
 $$;
 
-GRANT USAGE ON SCHEMA public TO pointstream_migrator, pointstream_writer, pointstream_publisher, pointstream_reader;
+GRANT USAGE ON SCHEMA public TO pointstream_migrator, pointstream_writer, pointstream_publisher, pointstream_reader,
+  pointstream_operator;
 GRANT CREATE ON SCHEMA public TO pointstream_migrator;
 
 -- What was fixed when the installation was made. `replay_now` is the clock of a replay; a live one has none.
@@ -54,7 +56,7 @@ CREATE TABLE accounts (
   settled_to  timestamptz NOT NULL,
   next_due_at timestamptz,
   lots_issued integer NOT NULL CHECK (lots_issued >= 0),
-  balances    jsonb NOT NULL,
+  balances    json NOT NULL,
   PRIMARY KEY (shard, member_id)
 ) WITH (fillfactor = 70);
 
@@ -160,9 +162,24 @@ CREATE TABLE movements (
   CHECK (from_bucket <> to_bucket)
 );
 
+-- The points in circulation: what the movements of each shard come to, counted up to a position. It follows the journal
+-- some seconds behind, and never has to be counted from the beginning.
+CREATE TABLE circulation (
+  shard  integer NOT NULL,
+  wallet text NOT NULL,
+  bucket text NOT NULL,
+  points bigint NOT NULL,
+  PRIMARY KEY (shard, wallet, bucket)
+);
+
+CREATE TABLE circulation_positions (
+  shard integer PRIMARY KEY,
+  pos   bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 10);
+
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  RAISE EXCEPTION 'the journal is append-only: % on % is refused; post a correction instead', TG_OP, TG_TABLE_NAME
+  RAISE EXCEPTION '% is append-only: % is refused; what was recorded is corrected by new rows', TG_TABLE_NAME, TG_OP
     USING ERRCODE = 'restrict_violation';
 END
 $$;
@@ -185,34 +202,122 @@ CREATE TABLE consumer_offsets (
 ) WITH (fillfactor = 10);
 
 -- Messages that could not be read, as they came. Header values are in hexadecimal: they may be any bytes, or null.
+-- `origin_letter_id` is the letter whose replay this message was. The arrival tells a log that was made again from the
+-- one before it.
 CREATE TABLE dead_letters (
-  letter_id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  topic          text NOT NULL,
-  partition      integer NOT NULL,
-  "offset"       bigint NOT NULL,
-  arrived_at     timestamptz NOT NULL,
-  message_key    bytea,
-  message_value  bytea,
-  headers        json NOT NULL,
-  defect         text NOT NULL,
-  path           text NOT NULL,
-  reason         text NOT NULL,
-  source         text,
-  event_id       text,
-  recorded_at    timestamptz NOT NULL DEFAULT now(),
-  UNIQUE (topic, partition, "offset")
+  letter_id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  topic            text NOT NULL,
+  partition        integer NOT NULL,
+  "offset"         bigint NOT NULL,
+  arrived_at       timestamptz NOT NULL,
+  message_key      bytea,
+  message_value    bytea,
+  headers          json NOT NULL,
+  defect           text NOT NULL,
+  path             text NOT NULL,
+  reason           text NOT NULL,
+  source           text,
+  event_id         text,
+  origin_letter_id bigint REFERENCES dead_letters,
+  recorded_at      timestamptz NOT NULL DEFAULT now(),
+  UNIQUE (topic, partition, "offset", arrived_at)
 );
 
+CREATE INDEX dead_letters_of_origin ON dead_letters (origin_letter_id) WHERE origin_letter_id IS NOT NULL;
+
+-- What people did with a letter, in order. An edit has the message as it is from then on; a replay is recorded before it
+-- is sent, with the event that it will be, and `sent` says where it then stood in the log.
+CREATE TABLE dead_letter_actions (
+  letter_id      bigint NOT NULL REFERENCES dead_letters,
+  action_no      integer NOT NULL CHECK (action_no > 0),
+  action         text NOT NULL CHECK (action IN ('edit', 'replay', 'sent', 'drop')),
+  actor          text NOT NULL,
+  why            text NOT NULL,
+  message_value  bytea,
+  headers        json,
+  event_shard    integer,
+  source         text,
+  event_id       text,
+  digest         bytea,
+  sent_partition integer,
+  sent_offset    bigint,
+  recorded_at    timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (letter_id, action_no),
+  CHECK ((action = 'edit') = (headers IS NOT NULL)),
+  CHECK ((action = 'replay') = (digest IS NOT NULL)),
+  CHECK ((action = 'sent') = (sent_offset IS NOT NULL))
+);
+
+-- Up to which offset a partition's letters were accepted by somebody: they count towards no limit.
+CREATE TABLE dead_letter_acceptances (
+  topic        text NOT NULL,
+  partition    integer NOT NULL,
+  until_offset bigint NOT NULL,
+  actor        text NOT NULL,
+  why          text NOT NULL,
+  recorded_at  timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE INDEX dead_letter_acceptances_of_partition ON dead_letter_acceptances (topic, partition, until_offset);
+
+-- What became of each letter. A replay has come back only when everything that was sent of it came back as a letter.
+CREATE VIEW dead_letter_states AS
+SELECT l.letter_id, replay.source AS replayed_source, replay.event_id AS replayed_event_id, sent.sent_partition,
+       sent.sent_offset, consumed.outcome, consumed.recorded_at AS counted_at, returned.letter_id AS returned_as,
+       last.action_no,
+       CASE
+         WHEN last.action IS NULL THEN 'new'
+         WHEN last.action = 'edit' THEN 'mended'
+         WHEN last.action = 'drop' THEN 'dropped'
+         WHEN consumed.outcome IS NOT NULL THEN 'counted'
+         WHEN returned.letters >= replay.times THEN 'returned'
+         WHEN last.action = 'sent' THEN 'sent'
+         ELSE 'sending'
+       END AS state
+FROM dead_letters AS l
+LEFT JOIN LATERAL (
+  SELECT action, action_no FROM dead_letter_actions AS a
+  WHERE a.letter_id = l.letter_id ORDER BY action_no DESC LIMIT 1
+) AS last ON true
+LEFT JOIN LATERAL (
+  SELECT event_shard, source, event_id, digest, count(*) OVER () AS times FROM dead_letter_actions AS a
+  WHERE a.letter_id = l.letter_id AND action = 'replay' ORDER BY action_no DESC LIMIT 1
+) AS replay ON true
+LEFT JOIN LATERAL (
+  SELECT sent_partition, sent_offset FROM dead_letter_actions AS a
+  WHERE a.letter_id = l.letter_id AND action = 'sent' ORDER BY action_no DESC LIMIT 1
+) AS sent ON true
+LEFT JOIN consumed_events AS consumed
+  ON consumed.shard = replay.event_shard AND consumed.source = replay.source
+  AND consumed.event_id = replay.event_id AND consumed.digest = replay.digest
+LEFT JOIN LATERAL (
+  SELECT max(r.letter_id) AS letter_id, count(*) AS letters FROM dead_letters AS r
+  WHERE r.origin_letter_id = l.letter_id
+) AS returned ON true;
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON dead_letters
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON dead_letter_actions
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON dead_letter_acceptances
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 -- Writers add and carry forward; nobody may change or remove what was recorded.
-GRANT SELECT ON ALL TABLES IN SCHEMA public TO pointstream_writer, pointstream_reader;
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO pointstream_writer, pointstream_reader, pointstream_operator;
 GRANT INSERT ON accounts, lots, debts, orders, consumed_events, postings, movements, consumer_offsets, dead_letters,
-  programs, shard_heads, installation TO pointstream_writer;
-GRANT UPDATE ON accounts, lots, shard_heads, consumer_offsets, installation TO pointstream_writer;
+  programs, shard_heads, installation, circulation, circulation_positions TO pointstream_writer;
+GRANT UPDATE ON accounts, lots, shard_heads, consumer_offsets, installation, circulation, circulation_positions
+  TO pointstream_writer;
 GRANT DELETE ON debts TO pointstream_writer;
+-- To lock the table while a version is registered; it allows no change of rows.
+GRANT MAINTAIN ON programs TO pointstream_writer;
 GRANT SELECT ON installation, postings, movements, shard_heads TO pointstream_publisher;
+-- People who look after dead letters add what they did, and touch nothing else.
+GRANT INSERT ON dead_letter_actions, dead_letter_acceptances TO pointstream_operator;
 
 -- migrate:down
 
-DROP TABLE dead_letters, consumer_offsets, movements, postings, consumed_events, orders, debts, lots, accounts,
+DROP VIEW dead_letter_states;
+DROP TABLE circulation, circulation_positions, dead_letter_acceptances, dead_letter_actions, dead_letters, consumer_offsets, movements, postings, consumed_events, orders, debts, lots, accounts,
   shard_heads, programs, installation;
 DROP FUNCTION refuse_change();

@@ -1,4 +1,4 @@
-"""The bare pipeline: what the same servers and libraries do without a ledger. The yardstick for `throughput`.
+"""The bare pipeline: what the same servers and libraries do without a ledger. The yardstick of the bench.
 
 A first process reads the orders, parses them and copies a row each into one table with a primary key; a second one
 reads the rows in order, sends a transactional record each, and sets a hash each in Redis. No dedupe, no state, no
@@ -7,6 +7,7 @@ decision.
 
 import asyncio
 import sys
+from typing import Any
 
 import asyncpg
 import orjson
@@ -18,7 +19,6 @@ from shared.settings import ORDER_PAID, POINTS_CHANGED, Settings
 from shared.setup import SHARDS
 
 BATCH = 2_000
-TABLE = "CREATE TABLE bare (n bigint PRIMARY KEY, event_id text, member_id text, paid bigint, shard integer)"
 
 
 async def consume(settings: Settings) -> None:
@@ -72,7 +72,7 @@ async def publish(settings: Settings) -> None:
 async def send(producer: AIOKafkaProducer, topic: str, rows: list[asyncpg.Record]) -> None:
     """One transaction, in batches that are built by hand."""
     async with producer.transaction():
-        batches = {}
+        batches: dict[int, Any] = {}
         for row in rows:
             batch = batches.get(row["shard"])
             if batch is None:

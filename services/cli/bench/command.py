@@ -1,0 +1,208 @@
+"""`pointstream bench`: its parts, one after the other, on a stack of their own."""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import psutil
+import typer
+
+from deploy.stack.ports import free_ports
+from services.cli.bench import growth, latency, reads, throughput
+from services.cli.bench.bench_stack import PROGRAM, Bench, bench_stack
+from services.cli.bench.figures import Figures, quantile, table
+from services.cli.bench.machine import calibrate_ms
+from services.cli.bench.orders import MEMBERS, Spread, orders, send
+from services.cli.bench.yardstick import run_bare
+from services.cli.config import console, errors
+from shared.cache.balances import BalanceCache
+from shared.domain.ids import MemberId
+from shared.setup import SHARDS
+
+
+class Part(StrEnum):
+    """What can be measured by itself."""
+
+    THROUGHPUT = "throughput"
+    LATENCY = "latency"
+    GROWTH = "growth"
+    READS = "reads"
+
+
+WARM_UP_ORDERS = 30_000
+LATENCY_S = 20.0
+LONE_ORDERS = 40
+PAST_MOVEMENTS = 10_000_000
+GROWN_WARM_UP_ORDERS = 120_000
+"""Before the first of them, no page of the large ledger is in PostgreSQL's memory, and each is written whole when it is
+first changed."""
+READS_PER_S = 1_000
+READS_S = 15.0
+READ_MEMBERS = 5_000
+RATE_UNMEASURED = 2_000.0
+"""The load for latencies when the throughput was not measured: a half of what a slow machine does."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to measure, and how long."""
+
+    runs: int
+    orders: int
+    parts: list[Part]
+    figures: Figures = field(default_factory=Figures)
+
+
+def bench(
+    runs: Annotated[int, typer.Option(min=1, max=50, help="How often each figure is taken.")] = 3,
+    order_count: Annotated[
+        int, typer.Option("--orders", min=5_000, max=2_000_000, help="Orders in each run.")
+    ] = 80_000,
+    only: Annotated[list[Part] | None, typer.Option("--only", help="Measure only this part; may be repeated.")] = None,
+    program: Annotated[Path, typer.Option("--program", help="The program to decide by; it must take USD.")] = PROGRAM,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there too.")] = None,
+) -> None:
+    """Measure throughput, latency, cost and reads on this machine, beside a bare pipeline of the same servers.
+
+    It brings up a stack of its own and removes it. Everything shares the machine's cores, the load included; let
+    nothing else run beside it.
+    """
+    plan = Plan(runs, order_count, only or list(Part))
+    with (
+        tempfile.TemporaryDirectory(prefix="pointstream-bench-") as folder,
+        bench_stack(Path(folder), program) as made,
+        contextlib.suppress(KeyboardInterrupt),  # what was measured before Ctrl-C is still worth telling
+    ):
+        asyncio.run(_measure(plan, made))
+    console.print(table(plan.figures.all()))
+    if json_file is not None:
+        document = {"machine": _machine(), "figures": [figure.document() for figure in plan.figures.all()]}
+        json_file.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def _machine() -> dict[str, Any]:
+    return {"cores": psutil.cpu_count(), "memory_mb": psutil.virtual_memory().total // 1_000_000}
+
+
+async def _measure(plan: Plan, made: Bench) -> None:
+    measured_by: dict[Part, Callable[[Plan, Bench], Coroutine[Any, Any, None]]] = {
+        Part.THROUGHPUT: _throughput,
+        Part.LATENCY: _latency,
+        Part.GROWTH: _growth,
+        Part.READS: _reads,
+    }
+    _say("warming the servers up")
+    async with made.installation("bench_warm") as settings:
+        await send(settings, orders(WARM_UP_ORDERS, Spread.EVEN))
+        await throughput.run(made, settings, WARM_UP_ORDERS, 1)
+    for part in Part:
+        if part in plan.parts:
+            await measured_by[part](plan, made)
+
+
+async def _throughput(plan: Plan, made: Bench) -> None:
+    """(a) one and two earn workers and a skewed load, (b) the bare pipeline, (c) their ratio, (e) processor time,
+    (g) memory, (i) what a batch and an order write."""
+    figures, part = plan.figures, Part.THROUGHPUT
+    for number in range(plan.runs):
+        figures.add(part, "counting to a million", "ms", calibrate_ms())
+        async with made.installation(f"bench_{number}_one") as settings:
+            await send(settings, orders(plan.orders, Spread.EVEN))
+            one = await throughput.run(made, settings, plan.orders, 1)
+            bare = await run_bare(settings, plan.orders)
+        _say(f"run {number + 1}: {one.orders_per_s:,.0f} orders/s; bare {bare:,.0f}")
+        async with made.installation(f"bench_{number}_two") as settings:
+            await send(settings, orders(plan.orders, Spread.EVEN))
+            two = await throughput.run(made, settings, plan.orders, 2)
+        async with made.installation(f"bench_{number}_skewed") as settings:
+            await send(settings, orders(plan.orders, Spread.SKEWED))
+            skewed = await throughput.run(made, settings, plan.orders, 1)
+        _say(f"run {number + 1}: {two.orders_per_s:,.0f} with two workers, {skewed.orders_per_s:,.0f} skewed")
+        figures.add(part, "orders, one earn worker", "1/s", one.orders_per_s)
+        figures.add(part, "orders, two earn workers", "1/s", two.orders_per_s)
+        figures.add(part, "orders, skewed, one earn worker", "1/s", skewed.orders_per_s)
+        figures.add(part, "bare pipeline", "1/s", bare)
+        figures.add(part, "ratio to bare, one earn worker", "", one.orders_per_s / bare)
+        figures.add(part, "ratio to bare, two earn workers", "", two.orders_per_s / bare)
+        for name, value in one.cpu_us.items():
+            figures.add(part, f"CPU of {name}", "us an order", value)
+        figures.add(part, "CPU of all", "us an order", sum(one.cpu_us.values()))
+        for name, value in one.memory_mb.items():
+            figures.add(part, f"memory of {name}", "MB", value)
+        figures.add(part, "start to first order read", "s", one.ready_s)
+        figures.add(part, "batch", "orders", one.batch_orders)
+        figures.add(part, "rows written", "an order", one.rows)
+        figures.add(part, "WAL", "bytes an order", one.wal_bytes)
+
+
+async def _latency(plan: Plan, made: Bench) -> None:
+    """(d) from the send to Redis and to a reader of committed records, at half of the throughput and idle."""
+    figures, part = plan.figures, Part.LATENCY
+    try:
+        rate = plan.figures.median("orders, one earn worker") / 2
+    except KeyError:
+        rate = RATE_UNMEASURED
+    async with made.installation("bench_latency") as settings:
+        lone = await latency.idle(settings, LONE_ORDERS)
+        _say(f"latency of lone orders is measured; now at {rate:,.0f} orders/s")
+        for _ in range(plan.runs):
+            loaded = await latency.under_load(settings, rate, LATENCY_S)
+            for name, values in (("to Redis", loaded.redis_ms), ("to a committed read", loaded.topic_ms)):
+                for label, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
+                    figures.add(part, f"{name} at {rate:,.0f}/s, {label}", "ms", quantile(values, share))
+    for name, values in (("to Redis", lone.redis_ms), ("to a committed read", lone.topic_ms)):
+        figures.add(part, f"{name}, a lone order, p50", "ms", quantile(values, 0.5))
+
+
+async def _growth(plan: Plan, made: Bench) -> None:
+    """(f) what an order costs on a ledger of many movements, beside one with the same members and one posting each."""
+    figures, part = plan.figures, Part.GROWTH
+    many = PAST_MOVEMENTS // (MEMBERS * growth.MOVEMENTS_A_POSTING)
+    async with made.installation("bench_small") as small, made.installation("bench_large") as large:
+        _say("loading a past of ten million movements; that takes some minutes")
+        await growth.load(small, 1)
+        movements = await growth.load(large, many)
+        for settings in (small, large):
+            await send(settings, orders(GROWN_WARM_UP_ORDERS, Spread.EVEN))
+            await throughput.run(made, settings, GROWN_WARM_UP_ORDERS, 1)
+        for number in range(1, plan.runs + 1):
+            cost = []
+            for name, settings in (("small ledger", small), (f"{movements:,} movements", large)):
+                await send(
+                    settings, orders(plan.orders // 2, Spread.EVEN, first=GROWN_WARM_UP_ORDERS + number * plan.orders)
+                )
+                run = await throughput.run(made, settings, plan.orders // 2, 1)
+                cost.append(sum(run.cpu_us.values()))
+                figures.add(part, f"CPU of all, {name}", "us an order", cost[-1])
+                figures.add(part, f"CPU of postgres, {name}", "us an order", run.cpu_us["postgres"])
+                figures.add(part, f"WAL, {name}", "bytes an order", run.wal_bytes)
+            _say(f"an order cost {cost[0]:.0f} us, and {cost[1]:.0f} us after the past")
+            figures.add(part, "ratio of the two", "", cost[1] / cost[0])
+
+
+async def _reads(plan: Plan, made: Bench) -> None:
+    """(h) balance reads by the API, beside HGETALL by the same client."""
+    figures, part = plan.figures, Part.READS
+    async with made.installation("bench_reads") as installed:
+        settings = installed.model_copy(update={"api_port": free_ports(1)[0]})
+        await growth.load(settings, 1)
+        members = [f"member-{number}" for number in range(READ_MEMBERS)]
+        cache = BalanceCache(settings.redis, settings.installation, SHARDS)
+        keys = [cache.key(MemberId(member)) for member in members]
+        await cache.close()
+        for _ in range(plan.runs):
+            by_api = await reads.api_reads(settings, members, READS_PER_S, READS_S)
+            by_redis = await reads.redis_reads(settings, keys, READS_PER_S, READS_S)
+            for name, values in (("API", by_api), ("HGETALL", by_redis)):
+                for label, share in (("p50", 0.5), ("p99", 0.99)):
+                    figures.add(part, f"{name} at {READS_PER_S:,}/s, {label}", "ms", quantile(values, share))
+
+
+def _say(line: str) -> None:
+    errors.print(line, highlight=False)

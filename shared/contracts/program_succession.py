@@ -1,0 +1,39 @@
+"""Which program may follow which: what a new version must leave as it is, since the past was decided with it."""
+
+from collections.abc import Sequence
+
+from shared.contracts.program import ProgramDocument
+
+
+def obstacles(new: ProgramDocument, known: Sequence[ProgramDocument], *, begun: bool) -> list[str]:
+    """Why a version cannot follow those known (oldest first), each with the path of the field; empty when it can.
+
+    `begun` says whether any event was decided yet.
+    """
+    if not known:
+        return []
+    last = known[-1]
+    found = []
+    if new.program != last.program:
+        found.append(f"program: this installation has {last.program!r}; another program is another installation")
+    if new.version <= last.version:
+        found.append(f"version: {last.version} is registered; take {last.version + 1} or more")
+    if new.effective_from <= last.effective_from:
+        found.append(
+            f"effective_from: version {last.version} is in force from {last.effective_from.isoformat()} until the next"
+            " one begins; take a later instant"
+        )
+    if new.currency != last.currency:
+        found.append(f"currency: balances are in points for {last.currency}, which cannot change")
+    if new.zone.key != last.zone.key:
+        found.append(f"zone: days and expiries are those of {last.zone.key}, which cannot change")
+    if begun and new.allowed_lateness > max(one.allowed_lateness for one in known):
+        found.append(
+            "allowed_lateness: the longest of all versions counts for everything, and cannot grow once an event is"
+            " decided"
+        )
+    for name, wallet in new.wallets.items():
+        earlier = [one.wallets[name] for one in known if name in one.wallets]
+        if earlier and earlier[-1].spendable != wallet.spendable:
+            found.append(f"wallets.{name}.spendable: points of this wallet exist; give a new wallet another name")
+    return found

@@ -1,0 +1,109 @@
+"""Planning a batch: what its events come to, without touching the database. Pure, like the decisions it is made of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from shared.domain.decide import decide
+from shared.domain.ids import EventId, EventSource, MemberId, Shard
+from shared.domain.model import Account, Event, Outcome, Posting, RatedOrder
+from shared.domain.program import Programs
+from shared.ledger.batch import CONFLICTING_DUPLICATE, Batch, Consumed, DeadLetter
+
+Key = tuple[EventSource, EventId]
+"""What makes an event the same as another one."""
+
+
+@dataclass(slots=True)
+class State:
+    """What the ledger knows, as far as a batch needs it: the members' accounts and shards, and the digests of those of
+    its events that were consumed before."""
+
+    accounts: Mapping[MemberId, Account]
+    shards: Mapping[MemberId, Shard]
+    digests: Mapping[Key, bytes]
+
+
+@dataclass(slots=True)
+class Change:
+    """An account as it was loaded and as it is after the batch."""
+
+    shard: Shard
+    before: Account
+    after: Account
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a batch writes."""
+
+    changes: Sequence[Change] = ()
+    orders: list[tuple[Shard, RatedOrder]] = field(default_factory=list)
+    consumed: list[tuple[Consumed, Outcome]] = field(default_factory=list)
+    postings: list[tuple[Shard, Posting]] = field(default_factory=list)
+    dead_letters: Sequence[DeadLetter] = ()
+    duplicates: int = 0
+
+
+def plan(batch: Batch, state: State, programs: Programs) -> Plan:
+    """Fold the batch's events, then its sweeps, through `decide`. Each event counts once, in it as in the ledger."""
+    planned = Plan()
+    accounts = dict(state.accounts)
+    fresh, conflicts, planned.duplicates = _dedupe(batch.events, state.digests)
+    for item in fresh:
+        planned.consumed.append((item, _decide(item.event, planned, accounts, state.shards, programs)))
+    for sweep in batch.sweeps:
+        _decide(sweep, planned, accounts, state.shards, programs)
+    planned.changes = [
+        Change(state.shards[member_id], before, after)
+        for member_id, before in state.accounts.items()
+        if (after := accounts[member_id]).version != before.version
+    ]
+    planned.dead_letters = [*batch.dead_letters, *conflicts]
+    return planned
+
+
+def _decide(
+    event: Event,
+    planned: Plan,
+    accounts: dict[MemberId, Account],
+    shards: Mapping[MemberId, Shard],
+    programs: Programs,
+) -> Outcome:
+    member_id = event.member_id
+    decision = decide(accounts[member_id], event, programs)
+    accounts[member_id] = decision.account
+    shard = shards[member_id]
+    for posting in decision.postings:
+        planned.postings.append((shard, posting))
+    if decision.order is not None:
+        planned.orders.append((shard, decision.order))
+    return decision.outcome
+
+
+def _dedupe(items: Sequence[Consumed], known: Mapping[Key, bytes]) -> tuple[list[Consumed], list[DeadLetter], int]:
+    """Split a batch into events that are new, dead letters for ids that were used for something else, and a count of
+    plain duplicates. The first use of an id stands, in the batch as in the database."""
+    seen = dict(known)
+    fresh: list[Consumed] = []
+    conflicts: list[DeadLetter] = []
+    duplicates = 0
+    for item in items:
+        ref = item.event.ref
+        first = seen.setdefault((ref.source, ref.event_id), item.digest)
+        if first is item.digest:
+            fresh.append(item)
+        elif first == item.digest:
+            duplicates += 1
+        else:
+            conflicts.append(
+                DeadLetter(
+                    item.message,
+                    CONFLICTING_DUPLICATE,
+                    "id",
+                    "the same source and id were used before for an event with other content, and that one stands;"
+                    " send this one under an id of its own",
+                    ref.source,
+                    ref.event_id,
+                )
+            )
+    return fresh, conflicts, duplicates

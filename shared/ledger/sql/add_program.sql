@@ -1,0 +1,1 @@
+INSERT INTO programs (version, effective_from, document) VALUES ($1, $2, $3)

@@ -1,0 +1,2 @@
+-- Whether any event was decided yet.
+SELECT EXISTS (SELECT FROM consumed_events)

@@ -1,0 +1,220 @@
+"""Work that changes hands: what a frozen or fenced worker leaves behind does not get in the way of the next."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import asyncpg
+import orjson
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import InvalidSessionTimeoutError, KafkaConnectionError, ProducerFenced
+from mode import Service
+
+from services.earn.app import ingest
+from services.expiry.app import Expiry
+from services.publisher.app import Publisher
+from services.publisher.share import Share
+from shared.domain.ids import MemberId, Shard
+from shared.domain.model import Account
+from shared.domain.time import DAY_US, Instant, unix_ms
+from shared.ledger import database, statements
+from shared.ledger.database import CONNECTION_ERRORS, Pool, Role, writing
+from shared.ledger.installation import Clock, set_replay_now
+from shared.ledger.write import Change, write_accounts
+from shared.settings import ORDER_PAID, Settings
+from shared.setup import open_ledger
+from shared.stream.topics import SHARES
+from shared.stream.watermark import InputLog
+from tests.support.installing import Make
+from tests.support.orders import NOON, data_of, event_of
+from tests.support.running import running, send_at
+
+Until = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
+
+
+async def test_a_worker_that_is_frozen_inside_a_transaction_does_not_hold_its_partitions(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "IDLE_IN_TRANSACTION_S", 0.5)
+    partition = ("earn", ["orders"], [0])
+    async with open_ledger(settings, Role.WRITER) as frozen, open_ledger(settings, Role.WRITER) as next_one:
+        await frozen.fetch(statements.CLAIM_PARTITIONS, *partition)
+        async with frozen.acquire() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            await connection.fetch(statements.ADVANCE_OFFSETS, *partition, [7], [1], [NOON])
+            (row,) = await next_one.fetch(statements.CLAIM_PARTITIONS, *partition)
+            assert (row["next_offset"], row["generation"]) == (0, 2)
+            with pytest.raises(CONNECTION_ERRORS):
+                await transaction.commit()
+
+
+async def test_a_worker_that_is_frozen_inside_a_copy_is_ended_by_who_waits_for_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No timeout of PostgreSQL ends a COPY that waits for its rows."""
+    monkeypatch.setattr(database, "IDLE_IN_TRANSACTION_S", 0.5)
+    monkeypatch.setattr(database, "LOCK_WAIT_S", 0.6)
+    partition = ("earn", ["orders"], [0])
+    reached = asyncio.Event()
+
+    async def no_rows() -> AsyncIterator[bytes]:
+        reached.set()
+        await asyncio.Event().wait()
+        yield b""
+
+    async def freeze(pool: Pool) -> None:
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.fetch(statements.ADVANCE_OFFSETS, *partition, [7], [1], [NOON])
+            await connection.copy_to_table("lots", source=no_rows())
+
+    async with open_ledger(settings, Role.WRITER) as frozen, open_ledger(settings, Role.WRITER) as next_one:
+        await frozen.fetch(statements.CLAIM_PARTITIONS, *partition)
+        freezing = asyncio.create_task(freeze(frozen))
+        await reached.wait()
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            async with writing(next_one) as connection:
+                await connection.fetch(statements.CLAIM_PARTITIONS, *partition)
+        async with writing(next_one) as connection:
+            (row,) = await connection.fetch(statements.CLAIM_PARTITIONS, *partition)
+        assert (row["next_offset"], row["generation"]) == (0, 2)
+        freezing.cancel()
+        await asyncio.wait({freezing})
+
+
+async def test_a_share_that_was_taken_away_does_not_start_again(
+    make_installation: Make, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cancelled in the middle of a transaction, it ends as that transaction's error; started again, it would fence its
+    rightful owner."""
+    settings = await make_installation(topics=True)
+    starts: list[int] = []
+
+    async def run(share: Share) -> None:
+        starts.append(1)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ProducerFenced from None
+
+    monkeypatch.setattr(Share, "run", run)
+    publisher = Publisher(settings)
+    async with running(publisher):
+
+        async def all_work() -> bool:
+            return len(starts) == SHARES
+
+        await until(all_work)
+        async with asyncio.timeout(3):
+            await publisher.revoked()
+    assert len(starts) == SHARES
+
+
+@pytest.mark.parametrize("make", [ingest, Publisher])
+async def test_what_the_group_protocol_refuses_ends_the_worker(
+    make_installation: Make, make: Callable[[Settings], Service]
+) -> None:
+    """A session that the broker does not take: nobody would ever get a partition, and nothing else would tell."""
+    settings = await make_installation(topics=True)
+    worker = make(settings.model_copy(update={"session_timeout_ms": 400}))
+    await worker.start()
+    async with asyncio.timeout(30):
+        await worker.wait_until_stopped()
+    assert isinstance(worker.crash_reason, InvalidSessionTimeoutError)
+    await worker.stop()
+
+
+async def test_new_members_are_written_in_one_order_by_all_workers(
+    settings: Settings, ledger: Pool, until: Until
+) -> None:
+    """Two workers meet on new members: one waits, and then finds them there. Written in the order of their events, each
+    would have what the other waits for."""
+
+    async def write(*members: str) -> None:
+        changes = [
+            Change(Shard(0), Account(MemberId(member)), Account(MemberId(member), version=1)) for member in members
+        ]
+        async with ledger.acquire() as connection, connection.transaction():
+            await write_accounts(connection, changes)
+
+    # The server's own user: others are not told what a session waits for.
+    async with asyncpg.create_pool(settings.postgres, min_size=1, max_size=1) as watcher:
+
+        def waiting(count: int) -> Callable[[], Awaitable[bool]]:
+            async def check() -> bool:
+                found = await watcher.fetchval(
+                    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = $1",
+                    settings.installation,
+                )
+                return bool(found == count)
+
+            return check
+
+        async with ledger.acquire() as third:
+            transaction = third.transaction()
+            await transaction.start()
+            await write_accounts(third, [Change(Shard(0), Account(MemberId("c")), Account(MemberId("c"), version=1))])
+            one = asyncio.create_task(write("b", "c", "a"))
+            await until(waiting(1))
+            other = asyncio.create_task(write("a", "b"))
+            await until(waiting(2))
+            await transaction.rollback()
+        await one
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await other
+
+
+async def test_what_cannot_be_opened_is_closed(settings: Settings) -> None:
+    """Left open, it would warn when it is collected, and warnings are errors here."""
+    log = InputLog(settings.model_copy(update={"kafka": "127.0.0.1:1"}))
+    with pytest.raises(KafkaConnectionError):
+        await log.open()
+    del log
+    gc.collect()
+
+
+async def test_time_does_not_pass_an_event_in_an_open_transaction(make_installation: Make, until: Until) -> None:
+    """It has arrived, though no worker may read it yet: what is due after it waits."""
+    settings = await make_installation(clock=Clock.REPLAY, topics=True)
+    shop = AIOKafkaProducer(bootstrap_servers=settings.kafka, transactional_id=f"{settings.installation}-shop")
+    await send_at(settings, ORDER_PAID, event_of(data_of("o-1", "alice", at=NOON)), NOON)
+    async with open_ledger(settings, Role.WRITER) as ledger:
+
+        async def settled() -> int:
+            found: int = await ledger.fetchval("SELECT count(*) FROM postings WHERE kind = 'settlement'")
+            return found
+
+        async def is_read() -> bool:
+            return bool(await ledger.fetchval("SELECT count(*) = 1 FROM postings"))
+
+        await shop.start()
+        try:
+            async with running(ingest(settings)):
+                await until(is_read)
+                async with shop.transaction():
+                    later = event_of(data_of("o-2", "alice", at=Instant(NOON + DAY_US)))
+                    await shop.send_and_wait(
+                        settings.topic(ORDER_PAID),
+                        orjson.dumps(later),
+                        key=b"alice",
+                        timestamp_ms=unix_ms(Instant(NOON + DAY_US)),
+                    )
+                    async with ledger.acquire() as connection:
+                        await set_replay_now(connection, Instant(NOON + 200 * DAY_US))
+                    worker = Expiry(settings)
+                    async with running(worker):
+
+                        async def has_looked() -> bool:
+                            return worker.sweeps >= 3
+
+                        await until(has_looked)
+                        assert await settled() == 0
+                async with running(Expiry(settings)):
+
+                    async def both_settled() -> bool:
+                        return await settled() == 2
+
+                    await until(both_settled)
+        finally:
+            await shop.stop()

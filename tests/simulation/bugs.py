@@ -1,0 +1,187 @@
+"""Bugs that the simulation must find. Each is planted in the real code, one at a time, for as long as a block lasts.
+
+Two are in what the stand-ins stand for: Redis without its version guard, and a cursor that is read uncommitted.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+import services.expiry.app as expiry_app
+import services.publisher.positions as positions_module
+import shared.domain.decide as decide_module
+import shared.ledger.plan as plan_module
+import shared.ledger.post as post_module
+from services.publisher.cache import CacheTail
+from services.publisher.positions import dump_positions
+from services.publisher.share import Share
+from shared.domain.ids import Shard
+from shared.domain.model import Account
+from shared.domain.program import Programs
+from shared.domain.time import Instant
+from shared.ledger import write
+from shared.ledger.batch import Batch, Consumed, DeadLetter, Posted
+from shared.stream.lane import Lane
+from tests.simulation import redis
+from tests.simulation.postgres import Pool
+
+Bug = Callable[[], AbstractContextManager[Any]]
+
+
+def offset_stored_before_the_posting() -> AbstractContextManager[Any]:
+    """The offsets move on in a transaction of their own, and then the batch is posted."""
+    real = post_module.post
+
+    async def post(pool: Any, batch: Batch, programs: Programs, shards: int) -> Posted:
+        async with pool.acquire() as connection, connection.transaction():
+            await post_module._advance_offsets(connection, batch)
+        return await real(pool, replace(batch, progress=[]), programs, shards)
+
+    return patch.object(post_module, "post", post)
+
+
+def dedupe_forgotten_inside_a_batch() -> AbstractContextManager[Any]:
+    """Only what the ledger knows already is a duplicate."""
+
+    def dedupe(items: Sequence[Consumed], known: Mapping[Any, bytes]) -> tuple[list[Consumed], list[DeadLetter], int]:
+        fresh = [item for item in items if (item.event.ref.source, item.event.ref.event_id) not in known]
+        return fresh, [], len(items) - len(fresh)
+
+    return patch.object(plan_module, "_dedupe", dedupe)
+
+
+def dedupe_against_the_ledger_forgotten() -> AbstractContextManager[Any]:
+    """Only what the batch has twice is a duplicate."""
+
+    async def find_consumed(*_: object) -> dict[Any, bytes]:
+        return {}
+
+    return patch.object(post_module, "_find_consumed", find_consumed)
+
+
+def fencing_by_generation_forgotten() -> AbstractContextManager[Any]:
+    """A worker moves the offsets on whoever owns the partition by now."""
+    real = post_module._advance_offsets
+
+    async def advance(connection: Any, batch: Batch) -> None:
+        rows = connection._postgres.tables["consumer_offsets"]
+        progress = [
+            replace(item, generation=rows[batch.group, item.topic, item.partition]["generation"])
+            for item in batch.progress
+        ]
+        await real(connection, replace(batch, progress=progress))
+
+    return patch.object(post_module, "_advance_offsets", advance)
+
+
+def positions_taken_outside_the_transaction() -> AbstractContextManager[Any]:
+    """Positions come from a sequence: the head moves on at once, so the publisher reads past what is uncommitted."""
+    real = write.write_journal
+
+    class Outside:
+        def __init__(self, connection: Any) -> None:
+            self._connection = connection
+
+        async def fetch(self, statement: str, *arguments: Any) -> Any:
+            pool = Pool(self._connection._postgres, self._connection._handlers)
+            return await pool.fetch(statement, *arguments)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._connection, name)
+
+    async def write_journal(connection: Any, postings: Any) -> None:
+        await real(Outside(connection), postings)  # type: ignore[arg-type]
+
+    return patch.object(write, "write_journal", write_journal)
+
+
+def cursor_moved_before_the_transaction() -> AbstractContextManager[Any]:
+    """The publisher first says how far it will have come, and then publishes."""
+    real = Share._send
+
+    async def send(share: Share, producer: Any, postings: Any, movements: Any, after: dict[Shard, int]) -> None:
+        async with producer.transaction():
+            await (
+                await producer.send(
+                    share._published.topic,
+                    key=b"%d" % share._share,
+                    value=dump_positions(after),
+                    partition=share._share,
+                )
+            )
+        await real(share, producer, postings, movements, after)
+
+    return patch.object(Share, "_send", send)
+
+
+def cursor_read_uncommitted() -> AbstractContextManager[Any]:
+    """A publisher goes on from a position that its predecessor never committed."""
+    real = positions_module.AIOKafkaConsumer
+
+    def consumer(**arguments: Any) -> Any:
+        return real(**arguments | {"isolation_level": "read_uncommitted"})
+
+    return patch.object(positions_module, "AIOKafkaConsumer", consumer)
+
+
+def version_guard_dropped_in_redis() -> AbstractContextManager[Any]:
+    """Whoever writes last stands."""
+    return patch.object(redis.RedisServer, "guarded", False)
+
+
+def what_redis_answers_is_ignored() -> AbstractContextManager[Any]:
+    """The publisher believes that Redis is where it left it; an old snapshot goes unnoticed."""
+    real = CacheTail._apply
+
+    async def apply(tail: CacheTail, applied: dict[Shard, int], postings: Any) -> None:
+        before = dict(applied)
+        await real(tail, applied, postings)
+        for shard, group in postings.items():
+            applied[shard] = group[-1]["pos"] if group else before[shard]
+
+    return patch.object(CacheTail, "_apply", apply)
+
+
+def late_event_that_unsettles() -> AbstractContextManager[Any]:
+    """A late event moves points in what is settled already."""
+
+    def effective_instant(account: Account, at: Instant, arrived_at: Instant, programs: Programs) -> Instant:
+        return max(min(at, arrived_at), Instant(arrived_at - programs.allowed_lateness_us))
+
+    return patch.object(decide_module, "effective_instant", effective_instant)
+
+
+def sweep_beyond_the_watermark() -> AbstractContextManager[Any]:
+    """The expiry worker settles up to now, whatever still waits in the log."""
+
+    async def read_watermark(_pool: Any, _log: Any, _settings: Any, now: Instant, _lateness_us: int) -> Instant:
+        return now
+
+    return patch.object(expiry_app, "read_watermark", read_watermark)
+
+
+def rewind_forgotten_after_a_rebalance() -> AbstractContextManager[Any]:
+    """What was read under an older claim is dropped, and not read again."""
+
+    def rewind(_lane: Lane, _claim: object) -> None:
+        return None
+
+    return patch.object(Lane, "_rewind", rewind)
+
+
+BUGS: tuple[Bug, ...] = (
+    offset_stored_before_the_posting,
+    dedupe_forgotten_inside_a_batch,
+    dedupe_against_the_ledger_forgotten,
+    fencing_by_generation_forgotten,
+    positions_taken_outside_the_transaction,
+    cursor_moved_before_the_transaction,
+    cursor_read_uncommitted,
+    version_guard_dropped_in_redis,
+    what_redis_answers_is_ignored,
+    late_event_that_unsettles,
+    sweep_beyond_the_watermark,
+    rewind_forgotten_after_a_rebalance,
+)

@@ -1,0 +1,300 @@
+"""What each of the ledger's named statements does, over the stand-in's tables."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from shared.ledger import statements
+from tests.simulation.postgres import Row, Statement, Transaction
+
+Handler = Callable[..., Statement]
+
+
+class Record(tuple[Any, ...]):
+    """A row as asyncpg gives it: a tuple whose fields have names."""
+
+    __slots__ = ()
+    columns: dict[str, int]
+
+    def __getitem__(self, key: Any) -> Any:
+        return tuple.__getitem__(self, self.columns[key] if type(key) is str else key)
+
+
+def records(*columns: str) -> type[Record]:
+    """The class of records with these fields."""
+    fields = {"__slots__": (), "columns": {column: number for number, column in enumerate(columns)}}
+    return type("Record", (Record,), fields)
+
+
+def selected(statement: str) -> tuple[str, ...]:
+    """The names of the columns that a statement selects, so that the stand-in follows when they change."""
+    found = re.search(r"SELECT\s+(.*?)\s+FROM\s", re.sub(r"--.*", "", statement), re.DOTALL)
+    assert found is not None
+    return tuple(column.split(".")[-1].split()[-1] for column in found[1].split(","))
+
+
+def pick(columns: Sequence[str], record: type[Record]) -> Callable[[Row], Record]:
+    """Turns rows into records of some columns."""
+    return lambda row: record([row.get(column) for column in columns])
+
+
+_ACCOUNT = selected(statements.LOCK_ACCOUNTS)
+_account = pick(_ACCOUNT, records(*_ACCOUNT))
+_LOT = ("member_id", "lot_id", "wallet", "order_id", "issued", "remaining", "activates_at", "expires_at")
+_lot = pick(_LOT, records(*_LOT))
+_POSTING = selected(statements.READ_POSTINGS)
+_posting = pick(_POSTING, records(*_POSTING))
+_MOVEMENT = selected(statements.READ_MOVEMENTS)
+_movement = pick(_MOVEMENT, records(*_MOVEMENT))
+_debt = pick(("member_id", "wallet", "order_id", "amount"), records("member_id", "wallet", "order_id", "amount"))
+_consumed = pick(("source", "event_id", "digest"), records("source", "event_id", "digest"))
+_order = pick(("member_id", "order_id"), records("member_id", "order_id"))
+_READ = ("topic", "partition", "next_offset", "arrived_at")
+_read = pick(_READ, records(*_READ))
+_CLAIM = ("topic", "partition", "next_offset", "generation")
+_claim = pick(_CLAIM, records(*_CLAIM))
+_partition = records("partition")
+_member = records("member_id")
+_programs = records("versions")
+_head = records("shard", "pos")
+_read_account = records("shard", *_ACCOUNT[1:], "head")
+
+
+def due_at(lot: Row) -> Any:
+    """The generated column of `lots`."""
+    if lot["remaining"] <= 0:
+        return None
+    return lot["expires_at"] if lot["activates_at"] is None else lot["activates_at"]
+
+
+def advance_offsets(
+    tx: Transaction,
+    group: str,
+    topics: list[str],
+    partitions: list[int],
+    next_offsets: list[int],
+    generations: list[int],
+    arrived: list[Any],
+) -> Statement:
+    moved = []
+    for topic, partition, next_offset, generation, arrived_at in zip(
+        topics, partitions, next_offsets, generations, arrived, strict=True
+    ):
+        key = (group, topic, partition)
+        if tx.get("consumer_offsets", key) is None:
+            continue
+        yield ("consumer_offsets", key)
+        row = tx.get("consumer_offsets", key)
+        if row is not None and row["generation"] == generation and row["next_offset"] <= next_offset:
+            latest = max(at for at in (row["arrived_at"], arrived_at) if at is not None)
+            tx.put("consumer_offsets", row | {"next_offset": next_offset, "arrived_at": latest})
+            moved.append(_partition([partition]))
+    return moved
+
+
+def claim_partitions(tx: Transaction, group: str, topics: list[str], partitions: list[int]) -> Statement:
+    claimed = []
+    for topic, partition in sorted(zip(topics, partitions, strict=True)):
+        key = (group, topic, partition)
+        yield ("consumer_offsets", key)
+        row = tx.get("consumer_offsets", key)
+        if row is None:
+            row = {"consumer_group": group, "topic": topic, "partition": partition}
+            row |= {"next_offset": 0, "generation": 0, "arrived_at": None}
+        row = row | {"generation": row["generation"] + 1}
+        tx.put("consumer_offsets", row)
+        claimed.append(_claim(row))
+    return claimed
+
+
+def lock_accounts(tx: Transaction, shards: list[int], members: list[str]) -> Statement:
+    found = sorted(key for key in zip(shards, members, strict=True) if tx.get("accounts", key) is not None)
+    for key in found:
+        yield ("accounts", key)
+    return [_account(row) for key in found if (row := tx.get("accounts", key)) is not None]
+
+
+def load_due_lots(tx: Transaction, shards: list[int], members: list[str], untils: list[Any]) -> Statement:
+    yield from ()
+    found = []
+    lots = tx.rows("lots")
+    for shard, member_id, until in zip(shards, members, untils, strict=True):
+        open_lots = [
+            (at, lot)
+            for lot in lots
+            if lot["shard"] == shard and lot["member_id"] == member_id and (at := due_at(lot)) is not None
+        ]
+        found += [_lot(lot) for at, lot in open_lots if at <= until]
+        later = [(at, lot["lot_id"], lot) for at, lot in open_lots if at > until]
+        if later:
+            found.append(_lot(min(later)[2]))
+    return found
+
+
+def load_debts(tx: Transaction, shards: list[int], members: list[str]) -> Statement:
+    yield from ()
+    wanted = set(zip(shards, members, strict=True))
+    rows = [row for row in tx.rows("debts") if (row["shard"], row["member_id"]) in wanted]
+    return [_debt(row) for row in sorted(rows, key=lambda row: (row["shard"], row["member_id"], row["debt_no"]))]
+
+
+def clear_debts(tx: Transaction, shards: list[int], members: list[str]) -> Statement:
+    wanted = set(zip(shards, members, strict=True))
+    for row in tx.rows("debts"):
+        if (row["shard"], row["member_id"]) in wanted:
+            yield ("debts", (row["shard"], row["member_id"], row["debt_no"]))
+            tx.delete("debts", row)
+
+
+def find_consumed(tx: Transaction, shards: list[int], sources: list[str], event_ids: list[str]) -> Statement:
+    yield from ()
+    keys = zip(shards, sources, event_ids, strict=True)
+    return [_consumed(row) for key in keys if (row := tx.get("consumed_events", key)) is not None]
+
+
+def find_orders(tx: Transaction, shards: list[int], members: list[str], order_ids: list[str]) -> Statement:
+    yield from ()
+    keys = zip(shards, members, order_ids, strict=True)
+    return [_order(row) for key in keys if (row := tx.get("orders", key)) is not None]
+
+
+def update_accounts(tx: Transaction, *columns: list[Any]) -> Statement:
+    names = ("shard", "member_id", "version", "settled_to", "next_due_at", "lots_issued", "balances")
+    for values in zip(*columns, strict=True):
+        yield ("accounts", values[:2])
+        if (row := tx.get("accounts", values[:2])) is not None:
+            tx.put("accounts", row | dict(zip(names, values, strict=True)))
+
+
+def update_lots(tx: Transaction, *columns: list[Any]) -> Statement:
+    for shard, member_id, lot_id, remaining, activates_at in zip(*columns, strict=True):
+        key = (shard, member_id, lot_id)
+        yield ("lots", key)
+        if (row := tx.get("lots", key)) is not None:
+            tx.put("lots", row | {"remaining": remaining, "activates_at": activates_at})
+
+
+def take_positions(tx: Transaction, shards: list[int], counts: list[int]) -> Statement:
+    heads = []
+    for shard, count in sorted(zip(shards, counts, strict=True)):
+        if tx.get("shard_heads", (shard,)) is None:
+            continue
+        yield ("shard_heads", (shard,))
+        row = tx.get("shard_heads", (shard,))
+        assert row is not None
+        tx.put("shard_heads", row | {"pos": row["pos"] + count})
+        heads.append(_head([shard, row["pos"] + count]))
+    return heads
+
+
+def find_due_accounts(tx: Transaction, shards: list[int], until: Any, limit: int) -> Statement:
+    yield from ()
+    found = []
+    for shard in shards:
+        due = [
+            (row["next_due_at"], row["member_id"])
+            for row in tx.rows("accounts")
+            if row["shard"] == shard and row["next_due_at"] is not None and row["next_due_at"] <= until
+        ]
+        found += [_member([member_id]) for _, member_id in sorted(due)[:limit]]
+    return found
+
+
+def read_postings(tx: Transaction, shards: list[int], after: list[int], limit: int) -> Statement:
+    yield from ()
+    found = []
+    rows = tx.rows("postings")
+    for shard, pos in zip(shards, after, strict=True):
+        behind = sorted((row["pos"], row) for row in rows if row["shard"] == shard and row["pos"] > pos)
+        found += [_posting(row) for _, row in behind[:limit]]
+    return found
+
+
+def read_movements(tx: Transaction, shards: list[int], after: list[int], last: list[int]) -> Statement:
+    yield from ()
+    found = []
+    rows = tx.rows("movements")
+    for shard, first, until in zip(shards, after, last, strict=True):
+        between = [row for row in rows if row["shard"] == shard and first < row["pos"] <= until]
+        found += [_movement(row) for row in sorted(between, key=lambda row: (row["pos"], row["seq"]))]
+    return found
+
+
+def read_offsets(tx: Transaction, groups: list[str], topics: list[str]) -> Statement:
+    yield from ()
+    wanted = set(zip(groups, topics, strict=True))
+    return [_read(row) for row in tx.rows("consumer_offsets") if (row["consumer_group"], row["topic"]) in wanted]
+
+
+def read_account(tx: Transaction, shard: int, member_id: str) -> Statement:
+    yield from ()
+    row = tx.get("accounts", (shard, member_id))
+    head = tx.get("shard_heads", (shard,))
+    if row is None or head is None:
+        return []
+    return [_read_account([row[column] for column in _ACCOUNT] + [head["pos"]])]
+
+
+_LETTER = (
+    "topic",
+    "partition",
+    "offset",
+    "arrived_at",
+    "message_key",
+    "message_value",
+    "headers",
+    "defect",
+    "path",
+    "reason",
+    "source",
+    "event_id",
+    "origin_letter_id",
+)
+
+
+def add_dead_letters(tx: Transaction, *columns: list[Any]) -> Statement:
+    for values in zip(*columns, strict=True):
+        row = dict(zip(_LETTER, values, strict=True))
+        key = tuple(values[:4])
+        yield ("dead_letters", key)
+        if tx.get("dead_letters", key) is None:
+            tx.put("dead_letters", row)
+
+
+def find_excess_dead_letter(tx: Transaction, *_: Any) -> Statement:
+    """The limits are real servers' to test; a run sends a handful of bad messages."""
+    yield from ()
+    return []
+
+
+def count_programs(_: Transaction) -> Statement:
+    """Versions that come while workers run are real servers' to test."""
+    yield from ()
+    return [_programs((1,))]
+
+
+HANDLERS: dict[str, Handler] = {
+    getattr(statements, handler.__name__.upper()): handler
+    for handler in (
+        add_dead_letters,
+        advance_offsets,
+        claim_partitions,
+        count_programs,
+        lock_accounts,
+        load_due_lots,
+        load_debts,
+        clear_debts,
+        find_consumed,
+        find_orders,
+        update_accounts,
+        update_lots,
+        take_positions,
+        find_due_accounts,
+        find_excess_dead_letter,
+        read_postings,
+        read_movements,
+        read_offsets,
+        read_account,
+    )
+}
+"""Each statement by its text."""

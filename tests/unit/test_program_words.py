@@ -1,0 +1,100 @@
+"""A program is told in words that say what is given, to whom, and what a new version changes."""
+
+import pytest
+
+from services.cli.program_words import changes, explained
+from shared.contracts.program import parse_program
+
+SHOP = """\
+program: shop
+version: 1
+effective_from: "2026-03-01T00:00:00+08:00"
+zone: Asia/Shanghai
+currency: CNY
+wallets:
+  points: {spendable: true, expiry: {months: 12}}
+  growth: {spendable: false, expiry: never}
+rules:
+  - id: base
+    wallet: points
+    rate: 1.2
+  - id: app
+    wallet: points
+    rate: 1/3
+    match: {channels: [app], brands: [Acme, Bolt]}
+    pending: {days: 7}
+"""
+
+
+def test_a_program_is_explained() -> None:
+    said = explained(parse_program(SHOP))
+    assert said["program"] == [
+        "shop, version 1, decides what happened from 2026-03-01T00:00:00+08:00 on.",
+        "Days, months and years are those of Asia/Shanghai; money is CNY.",
+    ]
+    assert said["wallets"] == [
+        "points: points to spend, good through the same day 12 months after they become active.",
+        "growth: a counter that is never spent, good for ever.",
+    ]
+    assert said["earning"] == [
+        "base: 6 points for every 5 CNY, into points.",
+        (
+            "app: 1 point for every 3 CNY of lines with brand Acme or Bolt in orders with channel app, into points,"
+            " pending through the 7th day after the payment."
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("expiry", "said"),
+    [
+        ("{days: 1}", "through the 1st day after they become active"),
+        ("{days: 22}", "through the 22nd day after they become active"),
+        ("{days: 113}", "through the 113th day after they become active"),
+        ("{months: 1}", "through the same day 1 month after they become active"),
+        ("{end_of_year: 0}", "through the end of the year in which they become active"),
+        ("{end_of_year: 1}", "through the end of the 1st year after that"),
+    ],
+)
+def test_every_kind_of_expiry_has_its_words(expiry: str, said: str) -> None:
+    (line, _) = explained(parse_program(SHOP.replace("{months: 12}", expiry)))["wallets"]
+    assert line.endswith(f"good {said}.")
+
+
+def test_an_exact_wait_is_told_in_hours() -> None:
+    text = SHOP.replace("{days: 7}", "{days: 2, exact: true}")
+    assert explained(parse_program(text))["earning"][1].endswith("pending for 48 hours.")
+
+
+def test_what_is_as_before_is_not_told() -> None:
+    later = SHOP.replace("version: 1", "version: 2").replace("2026-03-01", "2026-04-01")
+    assert changes(parse_program(SHOP), parse_program(later)) == {}
+
+
+def test_what_changes_is_told_with_what_was() -> None:
+    text = SHOP.replace("rate: 1.2", "rate: 2").replace("id: app", "id: till").replace("{months: 12}", "{days: 90}")
+    new = parse_program(text.replace("currency: CNY", "currency: CNY\nlate_tolerance: 12h\nbase: {tax: true}"))
+    told = changes(parse_program(SHOP), new)
+    assert told["earning"][0] == (
+        "base becomes: 2 points for every CNY, into points. Until then: 6 points for every 5 CNY, into points; orders"
+        " that were paid before keep what they earned."
+    )
+    assert told["earning"][1].startswith("till is new: 1 point for every 3 CNY of lines")
+    assert told["earning"][2].startswith(
+        "app ends; orders that were paid before keep what they earned. It was: 1 point"
+    )
+    assert told["wallets"] == [
+        (
+            "points becomes: points to spend, good through the 90th day after they become active. Until then: points to"
+            " spend, good through the same day 12 months after they become active; points that were issued before keep"
+            " their dates."
+        )
+    ]
+    assert told["base"] == [
+        (
+            "What counts is the money paid for a line after discounts, and its tax. Until then: what counts is the"
+            " money paid for a line after discounts."
+        )
+    ]
+    assert "arrives more than 12 hours after it was paid" in told["time"][0]
+    assert "Until then: an order is refused when it arrives more than 30 days" in told["time"][0]
