@@ -21,7 +21,7 @@ CACHE_ERRORS = (RedisError, OSError, TimeoutError)
 """What says that Redis is away. Reads then go to PostgreSQL, and the publisher tries again."""
 
 SOCKET_TIMEOUT_S = 2.0
-"""A cache that takes longer is no help; a reader goes to PostgreSQL instead."""
+"""What the publisher waits for an answer to a batch."""
 
 _SCRIPT = (files("shared.cache") / "write_balances.lua").read_text(encoding="utf-8")
 _NO_NEWS = -1
@@ -51,11 +51,13 @@ class ShardNews:
 class BalanceCache:
     """The balances of one installation. Methods raise `CACHE_ERRORS` as they come."""
 
-    def __init__(self, url: str, installation: str, shards: int) -> None:
+    def __init__(self, url: str, installation: str, shards: int, timeout_s: float = SOCKET_TIMEOUT_S) -> None:
+        """`timeout_s` is what connecting, and each answer, may take. The client's own limit is the only one that may cut
+        a call short: one that is cancelled from outside while it connects leaves its socket open."""
         self._redis: Redis = Redis.from_url(
             url,
-            socket_timeout=SOCKET_TIMEOUT_S,
-            socket_connect_timeout=SOCKET_TIMEOUT_S,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 1),
             protocol=2,
         )
@@ -65,14 +67,13 @@ class BalanceCache:
 
     async def read(self, member_id: MemberId) -> CachedBalance | None:
         """What is cached of a member; None for a miss."""
-        key = self._key(shard_of(member_id, self._shards), member_id)
-        return _balance(member_id, await cast("Any", self._redis.hmget(key, *_FIELDS)))
+        return _balance(member_id, await cast("Any", self._redis.hmget(self.key(member_id), *_FIELDS)))
 
     async def read_many(self, members: Sequence[MemberId]) -> list[CachedBalance | None]:
         """What is cached of each member, in one round trip."""
         async with self._redis.pipeline(transaction=False) as pipeline:
             for member_id in members:
-                pipeline.hmget(self._key(shard_of(member_id, self._shards), member_id), *_FIELDS)
+                pipeline.hmget(self.key(member_id), *_FIELDS)
             found = await pipeline.execute()
         return [_balance(member_id, values) for member_id, values in zip(members, found, strict=True)]
 
@@ -114,14 +115,15 @@ class BalanceCache:
                 keys = [self._cursor_key(item.shard)]
                 arguments: list[int | str | bytes] = [item.after, item.last]
                 for balance in item.balances:
-                    keys.append(self._key(item.shard, balance.member_id))
+                    keys.append(self.key(balance.member_id))
                     due = "" if balance.next_due_at is None else balance.next_due_at
                     arguments += [balance.version, due, balance.balances]
                 await self._write(keys=keys, args=arguments, client=pipeline)
             return cast("list[int]", await pipeline.execute())
 
-    def _key(self, shard: Shard, member_id: MemberId) -> str:
-        return f"{{{self._installation}:{shard}}}:balance:{member_id}"
+    def key(self, member_id: MemberId) -> str:
+        """The key of a member's hash."""
+        return f"{{{self._installation}:{shard_of(member_id, self._shards)}}}:balance:{member_id}"
 
     def _cursor_key(self, shard: Shard) -> str:
         return f"{{{self._installation}:{shard}}}:position"

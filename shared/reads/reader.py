@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from time import perf_counter
 from types import MappingProxyType
 
 import asyncpg
@@ -18,10 +19,12 @@ from shared.domain.program import Programs
 from shared.domain.settle import settle
 from shared.domain.time import EPOCH, Instant
 from shared.ledger.database import CONNECTION_ERRORS, Connection, Pool, Role, open_pool
-from shared.ledger.installation import Clock, Installation, load_programs, read_installation
+from shared.ledger.installation import Clock, Installation, read_installation
+from shared.ledger.programs import load_programs
 from shared.ledger.read import BEFORE_NOTHING, StatementEntry, read_statement
 from shared.ledger.state import ReadAccount, read_account
 from shared.ledger.write import dump_balances
+from shared.metrics import CACHE_READS, POOL_WAIT, RECONNECTS, CacheRead, Server
 from shared.settings import Settings
 
 CONNECTIONS_MAX = 8
@@ -32,10 +35,13 @@ LEDGER_WAIT_S = 2.0
 server hangs takes as long again."""
 
 CACHE_WAIT_S = 0.25
-"""A cache that takes longer is no help."""
+"""A cache that takes longer is no help; a reader goes to PostgreSQL instead."""
 
 CACHE_REST_S = 1.0
 """After a failure, Redis is left alone for so long: reads of an outage must not each wait for it."""
+
+PROGRAMS_READ_EVERY_S = 20.0
+"""How soon a new version of the program is known to readers: well before anything can fall under it (`LEAD_US`)."""
 
 REPLAY_CLOCK_S = 1.0
 """A replay's clock is read again at most this often."""
@@ -46,6 +52,10 @@ _LEDGER_ERRORS: tuple[type[BaseException], ...] = (*CONNECTION_ERRORS, asyncpg.I
 
 
 _EMPTY: Mapping[Bucket, int] = MappingProxyType({})
+
+_HITS, _MISSES, _DUE, _AWAY = (
+    CACHE_READS.labels(result) for result in (CacheRead.HIT, CacheRead.MISS, CacheRead.DUE, CacheRead.AWAY)
+)
 
 
 class Source(StrEnum):
@@ -95,6 +105,7 @@ class Reader:
         self._replay_now = installation.replay_now
         self._replay_read_s = -REPLAY_CLOCK_S
         self._cache_away_until_s = 0.0
+        self._learning = asyncio.create_task(self._learn_programs())
 
     async def balance(self, member_id: MemberId) -> MemberBalance | None:
         """A member's balances as of now; None for a member that nobody knows."""
@@ -102,8 +113,11 @@ class Reader:
         cached = await self._read_cache(member_id)
         # A replay that has not begun has no now; only the ledger knows how far the account itself has come.
         if now is not None and cached is not None and (cached.next_due_at is None or now < cached.next_due_at):
+            _HITS.inc()
             balances = self._all_wallets(orjson.loads(cached.balances), now)
             return MemberBalance(member_id, cached.version, now, cached.next_due_at, balances, Source.CACHE)
+        if cached is not None:
+            _DUE.inc()
         read = await self._read_ledger(member_id, now)
         if read is None:
             return None
@@ -136,16 +150,24 @@ class Reader:
     async def cache_answers(self) -> bool:
         """Whether Redis answers."""
         try:
-            async with asyncio.timeout(CACHE_WAIT_S):
-                await self._cache.ping()
+            await self._cache.ping()
         except CACHE_ERRORS:
             return False
         return True
 
     async def close(self) -> None:
         """Give the connections back."""
+        self._learning.cancel()
         self._pool.terminate()
         await self._cache.close()
+
+    async def _learn_programs(self) -> None:
+        """Keep up with the versions of the program. In an outage those known stay."""
+        while True:
+            await asyncio.sleep(PROGRAMS_READ_EVERY_S)
+            with suppress(LedgerAwayError):
+                async with self._ledger() as connection:
+                    self.programs = await load_programs(connection)
 
     async def _replay_time(self) -> Instant | None:
         """How far the replay has come, as it was a moment ago. It stands still where PostgreSQL is away: so do the
@@ -164,13 +186,17 @@ class Reader:
     async def _read_cache(self, member_id: MemberId) -> CachedBalance | None:
         """What Redis has of a member; None also where it is away."""
         if not self._cache_is_worth_asking():
+            _AWAY.inc()
             return None
         try:
-            async with asyncio.timeout(CACHE_WAIT_S):
-                return await self._cache.read(member_id)
+            cached = await self._cache.read(member_id)
         except CACHE_ERRORS:
+            _AWAY.inc()
             self._rest_cache()
             return None
+        if cached is None:
+            _MISSES.inc()
+        return cached
 
     async def _refill(self, read: ReadAccount) -> None:
         """Put into Redis what the ledger says, unsettled: a reader who comes later settles it for its own now."""
@@ -181,8 +207,7 @@ class Reader:
             account.member_id, account.version, account.next_due_at, dump_balances(account.balances)
         )
         try:
-            async with asyncio.timeout(CACHE_WAIT_S):
-                await self._cache.refill(balance, read.position)
+            await self._cache.refill(balance, read.position)
         except CACHE_ERRORS:
             self._rest_cache()
 
@@ -190,6 +215,7 @@ class Reader:
         return asyncio.get_running_loop().time() >= self._cache_away_until_s
 
     def _rest_cache(self) -> None:
+        RECONNECTS.labels(Server.REDIS).inc()
         self._cache_away_until_s = asyncio.get_running_loop().time() + CACHE_REST_S
 
     async def _read_ledger(self, member_id: MemberId, now: Instant | None) -> ReadAccount | None:
@@ -205,10 +231,13 @@ class Reader:
 
     @asynccontextmanager
     async def _ledger(self) -> AsyncIterator[Connection]:
+        asked_at_s = perf_counter()
         try:
             async with asyncio.timeout(LEDGER_WAIT_S), self._pool.acquire(timeout=LEDGER_WAIT_S) as connection:
+                POOL_WAIT.observe(perf_counter() - asked_at_s)
                 yield connection
         except _LEDGER_ERRORS as error:
+            RECONNECTS.labels(Server.POSTGRESQL).inc()
             raise LedgerAwayError(f"PostgreSQL is away: {str(error) or repr(error)}") from error
 
     def _all_wallets(self, balances: Balances, as_of: Instant) -> Balances:
@@ -221,7 +250,7 @@ async def open_reader(settings: Settings, clock: Callable[[], Instant] = wall_cl
     """A reader of the installation that `settings` name; `clock` tells the time of a live one.
 
     PostgreSQL is needed for it, Redis is not. Raises connection errors as they come, and `InstallationError` where
-    there is no installation yet. The program's versions are those that are registered by now.
+    there is no installation yet. Versions of the program that are registered later are learned within some seconds.
     """
     pool = await open_pool(settings.database, Role.READER, max_size=CONNECTIONS_MAX)
     try:
@@ -231,5 +260,5 @@ async def open_reader(settings: Settings, clock: Callable[[], Instant] = wall_cl
     except BaseException:
         pool.terminate()
         raise
-    cache = BalanceCache(settings.redis, settings.installation, installation.shards)
+    cache = BalanceCache(settings.redis, settings.installation, installation.shards, CACHE_WAIT_S)
     return Reader(pool, cache, installation, programs, clock)

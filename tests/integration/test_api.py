@@ -3,6 +3,7 @@
 import asyncio
 from base64 import urlsafe_b64encode
 
+import httpx
 import pytest
 
 from shared.cache.balances import CachedBalance
@@ -133,11 +134,17 @@ async def test_a_refill_does_not_replace_a_newer_version(settings: Settings) -> 
     newer = CachedBalance(MemberId("M-1"), 5, at("2026-03-12T00:00:00Z"), b'{"points":{"issued":-1,"available":1}}')
     async with cache_of(settings) as cache, api(settings, HandClock("2026-03-11T00:00:00Z")) as client:
         # The reader misses; before it refills, the publisher writes what came after the reader's state.
-        await asyncio.gather(*(client.get(balance_path("M-1")) for _ in range(20)), cache.refill(newer, 0))
+        await asyncio.gather(*(client.get(balance_path("M-1")) for _ in range(20)), cache.refill(newer, 9))
         older = CachedBalance(MemberId("M-1"), 1, None, b"{}")
-        await cache.refill(older, 0)
+        await cache.refill(older, 9)
         assert await cache.read(MemberId("M-1")) == newer
+        # A reader whom Redis did not answer in time leaves it alone for a moment, and asks the ledger.
+        await until(lambda: is_from_cache(client, "M-1"))
         assert (await client.get(balance_path("M-1"))).json()["version"] == 5
+
+
+async def is_from_cache(client: httpx.AsyncClient, member_id: str) -> bool:
+    return (await client.get(balance_path(member_id))).headers["X-Balance-Source"] == "cache"
 
 
 async def test_an_account_that_is_settled_meanwhile_is_never_seen_half(settings: Settings) -> None:
