@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, cast
 
-from redis.asyncio import Redis
+from hiredis import pack_command
+from redis.asyncio import Connection, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -48,19 +49,29 @@ class ShardNews:
     balances: Sequence[CachedBalance]
 
 
+class _Connection(Connection):
+    """Packs commands in C, as the client does that is not asynchronous. In Python it takes two thirds of a batch."""
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        command, *arguments = args
+        return [pack_command((*command.split(), *arguments))]
+
+
 class BalanceCache:
     """The balances of one installation. Methods raise `CACHE_ERRORS` as they come."""
 
     def __init__(self, url: str, installation: str, shards: int, timeout_s: float = SOCKET_TIMEOUT_S) -> None:
-        """`timeout_s` is what connecting, and each answer, may take. The client's own limit is the only one that may cut
-        a call short: one that is cancelled from outside while it connects leaves its socket open."""
-        self._redis: Redis = Redis.from_url(
+        """`timeout_s` is what connecting, and each answer, may take. This limit of the client's own is the only one that
+        may cut a call short: one that is cancelled from outside while it connects leaves its socket open."""
+        pool: Any = ConnectionPool.from_url(
             url,
+            connection_class=_Connection,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 1),
             protocol=2,
         )
+        self._redis = Redis.from_pool(pool)
         self._write = self._redis.register_script(_SCRIPT)
         self._installation = installation
         self._shards = shards
@@ -114,8 +125,9 @@ class BalanceCache:
             for item in news:
                 keys = [self._cursor_key(item.shard)]
                 arguments: list[int | str | bytes] = [item.after, item.last]
+                prefix = self._prefix(item.shard)
                 for balance in item.balances:
-                    keys.append(self.key(balance.member_id))
+                    keys.append(prefix + balance.member_id)
                     due = "" if balance.next_due_at is None else balance.next_due_at
                     arguments += [balance.version, due, balance.balances]
                 await self._write(keys=keys, args=arguments, client=pipeline)
@@ -123,7 +135,10 @@ class BalanceCache:
 
     def key(self, member_id: MemberId) -> str:
         """The key of a member's hash."""
-        return f"{{{self._installation}:{shard_of(member_id, self._shards)}}}:balance:{member_id}"
+        return self._prefix(shard_of(member_id, self._shards)) + member_id
+
+    def _prefix(self, shard: Shard) -> str:
+        return f"{{{self._installation}:{shard}}}:balance:"
 
     def _cursor_key(self, shard: Shard) -> str:
         return f"{{{self._installation}:{shard}}}:position"

@@ -5,7 +5,7 @@ The contract stands here once: the reader validates by it, and its JSON Schema i
 
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Annotated, Final, Literal, NotRequired, cast
 
 import orjson
@@ -28,6 +28,7 @@ TYPE: Final = "pointstream.order-paid.v1"
 """The CloudEvents type."""
 
 DIGEST_BYTES = 16
+_DIGEST_PREFIX = b"order-paid.v1\0"
 
 
 @with_config(cloudevents.STRICT)
@@ -156,12 +157,13 @@ def _structured(value: bytes) -> tuple[EventRef, OrderPaidData]:
 
 
 def _digest_of(canonical: bytes) -> bytes:
-    """The data as JSON, its fields in the contract's order, so that equal fields are equal bytes.
+    """The data as JSON, its fields in the contract's order, so that equal fields are equal bytes. Events of another type
+    never have its digest.
 
     A digest is kept for good. A field that v1 gets later must be one without a default, so that orders without it
     keep the digest that they have.
     """
-    return blake2b(canonical, digest_size=DIGEST_BYTES, person=b"order-paid.v1").digest()
+    return sha256(_DIGEST_PREFIX + canonical).digest()[:DIGEST_BYTES]
 
 
 def _order_of(data: OrderPaidData) -> Order:

@@ -9,24 +9,34 @@ from shared.domain.program import Base, Program, Rule
 
 def rate(order: Order, program: Program) -> tuple[RatedOrder, list[tuple[Rule, int]]]:
     """Rate an order: the order with its points frozen on the lines, and each rule that gave some with its total."""
-    bases = bases_of(order.lines, program.base)
+    lines = order.lines
+    bases = bases_of(lines, program.base)
     scale = 10**order.exponent
     granted: list[tuple[Rule, int]] = []
     shares: dict[RuleId, Sequence[int]] = {}
-    for rule in program.rules:
+    counted: dict[int, tuple[int, Sequence[int]]] = {}
+    for rule, like in program.alike:
         match = rule.match
         if not (match.every_order or match.order(order)):
             continue
-        counted = bases
-        for name, wanted in match.of_line:
-            counted = [base if line[name] in wanted else 0 for line, base in zip(order.lines, counted, strict=True)]
-        numerator, divisor = rule.rate.numerator, rule.rate.denominator * scale
-        points = sum(counted) * numerator // divisor
+        found = counted.get(like)
+        if found is None:
+            found = counted[like] = _count(rule, lines, bases, scale)
+        points, by_line = found
         if points:
             granted.append((rule, points))
-            quotas = counted if numerator == 1 else [base * numerator for base in counted]
-            shares[rule.rule_id] = allot(points, quotas, divisor)
+            shares[rule.rule_id] = by_line
     return RatedOrder(order, program.version, bases, shares), granted
+
+
+def _count(rule: Rule, lines: Sequence[OrderLine], bases: Sequence[int], scale: int) -> tuple[int, Sequence[int]]:
+    """The points that a rule gives for the lines that it counts, and their shares by line."""
+    for name, wanted in rule.match.of_line:
+        bases = [base if line[name] in wanted else 0 for line, base in zip(lines, bases, strict=True)]
+    numerator, divisor = rule.rate.numerator, rule.rate.denominator * scale
+    quotas = bases if numerator == 1 else [base * numerator for base in bases]
+    points = sum(quotas) // divisor
+    return points, allot(points, quotas, divisor) if points else ()
 
 
 def bases_of(lines: Sequence[OrderLine], base: Base) -> list[int]:
@@ -47,9 +57,13 @@ def allot(points: int, quotas: Sequence[int], divisor: int) -> list[int]:
     """
     shares = [quota // divisor for quota in quotas]
     left = points - sum(shares)
-    if left:
-        remainders = [quota % divisor for quota in quotas]
-        # Sorting is stable also in reverse: of equal remainders the lower line comes first.
-        for index in sorted(range(len(quotas)), key=remainders.__getitem__, reverse=True)[:left]:
-            shares[index] += 1
+    if left == 0:
+        return shares
+    remainders = [quota % divisor for quota in quotas]
+    if left == 1:  # as for most orders: no need to sort
+        shares[remainders.index(max(remainders))] += 1
+        return shares
+    # Sorting is stable also in reverse: of equal remainders the lower line comes first.
+    for index in sorted(range(len(quotas)), key=remainders.__getitem__, reverse=True)[:left]:
+        shares[index] += 1
     return shares

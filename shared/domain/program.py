@@ -137,7 +137,17 @@ class Program:
     allowed_lateness_us: int
     late_tolerance_us: int
     future_tolerance_us: int
+    alike: tuple[tuple[Rule, int], ...] = field(init=False, compare=False)
+    """Each rule with the number of the first that counts the same lines at the same rate: what one gives, the other
+    gives too, and it is computed once an order. Growth mostly counts as the points do."""
     _validity_by_day: dict[tuple[RuleId, date], Validity] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        first: dict[tuple[object, Rate], int] = {}
+        alike = [
+            (rule, first.setdefault((rule.match.of_line, rule.rate), number)) for number, rule in enumerate(self.rules)
+        ]
+        object.__setattr__(self, "alike", tuple(alike))
 
     def validity(self, rule: Rule, paid_at: Instant, day: date) -> Validity:
         """From when until when points are good that `rule` gives for a payment at `paid_at`, on the local `day`."""

@@ -18,7 +18,8 @@ from services.cli.bench import growth, latency, reads, throughput
 from services.cli.bench.bench_stack import PROGRAM, Bench, bench_stack
 from services.cli.bench.figures import Figures, quantile, table
 from services.cli.bench.machine import calibrate_ms
-from services.cli.bench.orders import MEMBERS, Spread, orders, send
+from services.cli.bench.orders import MEMBERS, Spread
+from services.cli.bench.throughput import Load
 from services.cli.bench.yardstick import run_bare
 from services.cli.config import console, errors
 from shared.cache.balances import BalanceCache
@@ -36,6 +37,9 @@ class Part(StrEnum):
 
 
 WARM_UP_ORDERS = 30_000
+WARM_UP_RUNS = 2
+"""A broker needs some runs before its figures count."""
+
 LATENCY_S = 20.0
 LONE_ORDERS = 40
 PAST_MOVEMENTS = 10_000_000
@@ -98,9 +102,9 @@ async def _measure(plan: Plan, made: Bench) -> None:
         Part.READS: _reads,
     }
     _say("warming the servers up")
-    async with made.installation("bench_warm") as settings:
-        await send(settings, orders(WARM_UP_ORDERS, Spread.EVEN))
-        await throughput.run(made, settings, WARM_UP_ORDERS, 1)
+    for number in range(WARM_UP_RUNS):
+        async with made.installation(f"bench_warm_{number}") as settings:
+            await throughput.run(made, settings, Load(WARM_UP_ORDERS), 1)
     for part in Part:
         if part in plan.parts:
             await measured_by[part](plan, made)
@@ -113,16 +117,13 @@ async def _throughput(plan: Plan, made: Bench) -> None:
     for number in range(plan.runs):
         figures.add(part, "counting to a million", "ms", calibrate_ms())
         async with made.installation(f"bench_{number}_one") as settings:
-            await send(settings, orders(plan.orders, Spread.EVEN))
-            one = await throughput.run(made, settings, plan.orders, 1)
-            bare = await run_bare(settings, plan.orders)
+            one = await throughput.run(made, settings, Load(plan.orders), 1)
+            bare = await run_bare(settings, throughput.WARM_UP_ORDERS + plan.orders)
         _say(f"run {number + 1}: {one.orders_per_s:,.0f} orders/s; bare {bare:,.0f}")
         async with made.installation(f"bench_{number}_two") as settings:
-            await send(settings, orders(plan.orders, Spread.EVEN))
-            two = await throughput.run(made, settings, plan.orders, 2)
+            two = await throughput.run(made, settings, Load(plan.orders), 2)
         async with made.installation(f"bench_{number}_skewed") as settings:
-            await send(settings, orders(plan.orders, Spread.SKEWED))
-            skewed = await throughput.run(made, settings, plan.orders, 1)
+            skewed = await throughput.run(made, settings, Load(plan.orders, Spread.SKEWED), 1)
         _say(f"run {number + 1}: {two.orders_per_s:,.0f} with two workers, {skewed.orders_per_s:,.0f} skewed")
         figures.add(part, "orders, one earn worker", "1/s", one.orders_per_s)
         figures.add(part, "orders, two earn workers", "1/s", two.orders_per_s)
@@ -169,15 +170,13 @@ async def _growth(plan: Plan, made: Bench) -> None:
         await growth.load(small, 1)
         movements = await growth.load(large, many)
         for settings in (small, large):
-            await send(settings, orders(GROWN_WARM_UP_ORDERS, Spread.EVEN))
-            await throughput.run(made, settings, GROWN_WARM_UP_ORDERS, 1)
+            await throughput.run(made, settings, Load(GROWN_WARM_UP_ORDERS), 1)
+        each = plan.orders // 2
         for number in range(1, plan.runs + 1):
             cost = []
+            first = GROWN_WARM_UP_ORDERS + number * 2 * (throughput.WARM_UP_ORDERS + each)
             for name, settings in (("small ledger", small), (f"{movements:,} movements", large)):
-                await send(
-                    settings, orders(plan.orders // 2, Spread.EVEN, first=GROWN_WARM_UP_ORDERS + number * plan.orders)
-                )
-                run = await throughput.run(made, settings, plan.orders // 2, 1)
+                run = await throughput.run(made, settings, Load(each, first=first), 1)
                 cost.append(sum(run.cpu_us.values()))
                 figures.add(part, f"CPU of all, {name}", "us an order", cost[-1])
                 figures.add(part, f"CPU of postgres, {name}", "us an order", run.cpu_us["postgres"])

@@ -1,14 +1,23 @@
-"""Orders a second from the log to the last one in points-changed and in Redis, sending excluded."""
+"""Orders a second from the log to the last one in points-changed and in Redis, sending excluded.
+
+The workers come up and take in some orders first. Then they are stopped (SIGSTOP), the orders are sent, and the time
+runs from their going on: so nobody starts late, and no file or table is touched for the first time while it is
+measured.
+"""
 
 import asyncio
+import os
+import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import asyncpg
+from aiokafka.admin import AIOKafkaAdminClient
 
 from services.cli.bench.bench_stack import Bench
 from services.cli.bench.machine import cpu_seconds, memory_mb
+from services.cli.bench.orders import Spread, orders, send
 from services.cli.follow import Follower
 from services.cli.processes import Worker, running
 from shared.settings import Settings
@@ -18,6 +27,20 @@ LOOK_EVERY_S = 0.3
 """To look costs some milliseconds of the same cores."""
 
 LOOK_SOON_S = 0.05
+
+WARM_UP_ORDERS = 8_000
+
+SESSION_TIMEOUT_MS = 120_000
+"""For as long as the workers are stopped they are not heard of, and must not lose their partitions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What to send: so many orders, numbered from `first` on after those of the warm-up."""
+
+    orders: int
+    spread: Spread = Spread.EVEN
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,42 +56,72 @@ class Run:
     ready_s: float
 
 
-async def run(bench: Bench, settings: Settings, orders: int, earn_workers: int) -> Run:
-    """Let workers take in `orders` orders that are in the topic already."""
+async def run(bench: Bench, settings: Settings, load: Load, earn_workers: int) -> Run:
+    """Let workers take in the load."""
+    patient = settings.model_copy(update={"session_timeout_ms": SESSION_TIMEOUT_MS})
     workers: Sequence[Worker] = [*[Worker.EARN] * earn_workers, Worker.PUBLISHER]
     connection = await asyncpg.connect(settings.database)
     try:
-        wal_before, rows_before = await _written(connection)
-        started_s = time.monotonic()
-        async with Follower(settings, SHARDS) as follower, running(workers, settings, log_level="warning") as children:
-            start = (await follower.look()).read
-            while (standing := await follower.look()).read == start:
-                await asyncio.sleep(0.01)
-            names = _names(children.pids())
-            everything = {**bench.pids, **names}
-            first, began_s, used = standing.read - start, time.monotonic(), cpu_seconds(everything)
-            while not (standing := await follower.look()).done:
-                await asyncio.sleep(LOOK_SOON_S if standing.read >= standing.events else LOOK_EVERY_S)
-            seconds = time.monotonic() - began_s
-            count = orders - first
-            cpu = {name: (after - used[name]) / count * 1e6 for name, after in cpu_seconds(everything).items()}
-            memory = memory_mb(names)
+        async with Follower(settings, SHARDS) as follower:
+            await send(settings, orders(WARM_UP_ORDERS // 2, load.spread, load.first))
+            read, started_s = (await follower.look()).read, time.monotonic()
+            async with running(workers, patient, log_level="error") as children:
+                while (await follower.look()).read == read:
+                    await asyncio.sleep(0.01)
+                ready_s = time.monotonic() - started_s
+                await _until_joined(settings, earn_workers)
+                await send(settings, orders(WARM_UP_ORDERS // 2, load.spread, load.first + WARM_UP_ORDERS // 2))
+                await follower.until_done()
+                pids = _names(children.pids())
+                _signal(pids.values(), signal.SIGSTOP)
+                await send(settings, orders(load.orders, load.spread, load.first + WARM_UP_ORDERS))
+                everything = {**bench.pids, **pids}
+                wal_before, rows_before = await _written(connection)
+                began_at = await connection.fetchval("SELECT now()")
+                began_s, used = time.monotonic(), cpu_seconds(everything)
+                _signal(pids.values(), signal.SIGCONT)
+                while not (standing := await follower.look()).done:
+                    await asyncio.sleep(LOOK_SOON_S if standing.read >= standing.events else LOOK_EVERY_S)
+                seconds = time.monotonic() - began_s
+                cpu = {
+                    name: (after - used[name]) / load.orders * 1e6 for name, after in cpu_seconds(everything).items()
+                }
+                memory = memory_mb(pids)
         wal_after, rows_after = await _written(connection)
         batches = await connection.fetchval(
-            "SELECT count(DISTINCT recorded_at) FROM consumed_events WHERE recorded_at > now() - $1 * interval '1 s'",
-            time.monotonic() - started_s,
+            "SELECT count(DISTINCT recorded_at) FROM consumed_events WHERE recorded_at > $1", began_at
         )
     finally:
         await connection.close()
     return Run(
-        count / seconds,
+        load.orders / seconds,
         cpu,
         memory,
-        orders / batches,
-        (rows_after - rows_before) / orders,
-        (wal_after - wal_before) / orders,
-        began_s - started_s,
+        load.orders / batches,
+        (rows_after - rows_before) / load.orders,
+        (wal_after - wal_before) / load.orders,
+        ready_s,
     )
+
+
+async def _until_joined(settings: Settings, earn_workers: int) -> None:
+    """Wait until the partitions are shared out among all earn workers."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await admin.start()
+    try:
+        while True:
+            (response,) = await admin.describe_consumer_groups([settings.group("earn")])
+            ((_, _, state, _, _, members, *_),) = response.groups
+            if state == "Stable" and len(members) == earn_workers:
+                return
+            await asyncio.sleep(LOOK_EVERY_S)
+    finally:
+        await admin.close()
+
+
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        os.kill(pid, number)
 
 
 def _names(pids: Sequence[tuple[Worker, int]]) -> dict[str, int]:
