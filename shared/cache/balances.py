@@ -61,8 +61,8 @@ class BalanceCache:
     """The balances of one installation. Methods raise `CACHE_ERRORS` as they come."""
 
     def __init__(self, url: str, installation: str, shards: int, timeout_s: float = SOCKET_TIMEOUT_S) -> None:
-        """`timeout_s` is what connecting, and each answer, may take. This limit of the client's own is the only one that
-        may cut a call short: one that is cancelled from outside while it connects leaves its socket open."""
+        """`timeout_s` is what connecting, and each answer, may take. Nothing else may cut a call short: one that is
+        cancelled from outside while it connects leaves its socket open."""
         pool: Any = ConnectionPool.from_url(
             url,
             connection_class=_Connection,

@@ -157,8 +157,8 @@ def _structured(value: bytes) -> tuple[EventRef, OrderPaidData]:
 
 
 def _digest_of(canonical: bytes) -> bytes:
-    """The data as JSON, its fields in the contract's order, so that equal fields are equal bytes. Events of another type
-    never have its digest.
+    """The data as JSON, its fields in the contract's order, so that equal fields are equal bytes. No event of another
+    type has the same digest.
 
     A digest is kept for good. A field that v1 gets later must be one without a default, so that orders without it
     keep the digest that they have.
