@@ -109,6 +109,7 @@ def _base(document: ProgramDocument) -> str:
     counted = ["the money paid for a line after discounts"]
     counted += ["its tax"] if document.base.tax else []
     counted += ["what was paid for it in points"] if document.base.paid_in_points else []
+    counted += ["its part of the shipping"] if document.base.shipping else []
     return f"What counts is {', and '.join(counted)}."
 
 

@@ -229,6 +229,8 @@ class BaseDocument(_Part):
     """Count the tax of a line too."""
     paid_in_points: bool = False
     """Count what was paid in points for a line too."""
+    shipping: bool = False
+    """Count what was paid for shipping too, with its tax: by line in proportion to what else counts."""
 
 
 def _known_currency(code: str) -> str:
@@ -281,7 +283,7 @@ class ProgramDocument(_Part):
             effective_from=instant_of(self.effective_from),
             calendar=Calendar(self.zone),
             currency=self.currency,
-            base=domain.Base(self.base.tax, self.base.paid_in_points),
+            base=domain.Base(self.base.tax, self.base.paid_in_points, self.base.shipping),
             wallets={Wallet(name): wallet.to_domain(Wallet(name)) for name, wallet in self.wallets.items()},
             rules=tuple(rule.to_domain() for rule in self.rules),
             allowed_lateness_us=self.allowed_lateness,

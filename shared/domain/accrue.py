@@ -10,7 +10,7 @@ from shared.domain.program import Base, Program, Rule
 def rate(order: Order, program: Program) -> tuple[RatedOrder, list[tuple[Rule, int]]]:
     """Rate an order: the order with its points frozen on the lines, and each rule that gave some with its total."""
     lines = order.lines
-    bases = bases_of(lines, program.base)
+    bases = bases_of(order, program.base)
     scale = 10**order.exponent
     granted: list[tuple[Rule, int]] = []
     shares: dict[RuleId, Sequence[int]] = {}
@@ -39,15 +39,27 @@ def _count(rule: Rule, lines: Sequence[OrderLine], bases: Sequence[int], scale: 
     return points, allot(points, quotas, divisor) if points else ()
 
 
-def bases_of(lines: Sequence[OrderLine], base: Base) -> list[int]:
-    """What of each line counts, in minor units: money after discounts, without tax and the part paid in points.
+def bases_of(order: Order, base: Base) -> list[int]:
+    """What of each line counts, in minor units: money after discounts, without tax, shipping and what points paid.
 
-    The program may count these two; less than nothing counts as nothing.
+    The program may count these three; less than nothing counts as nothing. Shipping that counts is spread over the
+    lines in proportion to what else counts of them, by largest remainder; where nothing does, the first line gets it.
     """
+    lines = order.lines
     bases = [line["paid"] if base.tax else line["paid"] - line["tax"] for line in lines]
     if base.paid_in_points:
         bases = [amount + line["paid_in_points"] for amount, line in zip(bases, lines, strict=True)]
-    return bases if min(bases) >= 0 else [max(amount, 0) for amount in bases]
+    if min(bases) < 0:
+        bases = [max(amount, 0) for amount in bases]
+    return _with_shipping(bases, order.shipping) if base.shipping else bases
+
+
+def _with_shipping(bases: list[int], shipping: int) -> list[int]:
+    total = sum(bases)
+    if total == 0:
+        return [shipping, *bases[1:]]
+    shares = allot(shipping, [shipping * base for base in bases], total)
+    return [base + share for base, share in zip(bases, shares, strict=True)]
 
 
 def allot(points: int, quotas: Sequence[int], divisor: int) -> list[int]:

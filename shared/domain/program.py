@@ -110,10 +110,11 @@ class WalletPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What of a line counts beyond its money after discounts, without tax (SEMANTICS, Accrual)."""
+    """What counts beyond the money paid for a line after discounts, without tax (SEMANTICS, Accrual)."""
 
     tax: bool
     paid_in_points: bool
+    shipping: bool
 
 
 class Validity(NamedTuple):

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from shared.domain.time import Instant
-from shared.ledger.database import Connection, Pool
+from shared.ledger.database import Connection, Pool, Role
 
 MIGRATION_TIMEOUT_S = 120
 
@@ -40,15 +40,26 @@ class InstallationError(Exception):
     """The installation cannot be used like this; the message says why and what to do."""
 
 
+_MAKE_MIGRATOR = f"""
+DO $$ BEGIN
+  CREATE ROLE {Role.MIGRATOR} NOLOGIN CREATEROLE;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN
+  NULL;
+END $$
+"""
+"""It may make the other roles, and has no right to another database."""
+
+
 async def create_database(postgres: str, name: str, template: str | None = None) -> bool:
-    """Create the database `name` on the server of `postgres`; True when it was not there."""
+    """Create the database `name` on the server of `postgres`, for the migrator to own; True when it was not there."""
     connection = await asyncpg.connect(postgres, timeout=10)
     try:
         if await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
             return False
         suffix = f' TEMPLATE "{template}"' if template else ""
         try:
-            await connection.execute(f'CREATE DATABASE "{name}"{suffix}')
+            await connection.execute(_MAKE_MIGRATOR)
+            await connection.execute(f'CREATE DATABASE "{name}" OWNER {Role.MIGRATOR}{suffix}')
         except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
             return False
         return True
@@ -66,7 +77,7 @@ async def drop_database(postgres: str, name: str) -> None:
 
 
 async def migrate(database: str) -> None:
-    """Bring the schema up to date with dbmate, which takes a lock of its own against a second one."""
+    """Bring the schema up to date, as the migrator, with dbmate, which takes a lock of its own against a second one."""
     dbmate = Path(sysconfig.get_path("scripts")) / "dbmate"
     separator = "&" if urlsplit(database).query else "?"
     with as_file(files("shared.ledger") / "migrations") as folder:
@@ -79,7 +90,7 @@ async def migrate(database: str) -> None:
             "--wait-timeout",
             "30s",
             "migrate",
-            env={**os.environ, "DATABASE_URL": f"{database}{separator}sslmode=disable"},
+            env={**os.environ, "DATABASE_URL": f"{database}{separator}sslmode=disable&role={Role.MIGRATOR}"},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )

@@ -40,6 +40,10 @@ FETCH_BYTES_MAX = 16 << 20
 
 PARTITION_FETCH_BYTES_MAX = 1 << 20
 
+REQUEST_TIMEOUT_SESSIONS = 2
+"""A broker that was killed may leave a connection behind on which nobody answers. It is waited for longer than a
+session lasts, since so long may the group wait for a member that is gone; not for 40 s, the client's default."""
+
 CLAIM_ERRORS: tuple[type[BaseException], ...] = (*CONNECTION_ERRORS, *KAFKA_IS_AWAY, asyncpg.DeadlockDetectedError)
 """What a claim may meet that passes: an outage, or a zombie that holds the same rows in its last transaction."""
 
@@ -149,6 +153,7 @@ class Ingest(WorkerService):
                 fetch_max_bytes=FETCH_BYTES_MAX,
                 max_partition_fetch_bytes=PARTITION_FETCH_BYTES_MAX,
                 fetch_max_wait_ms=100,
+                request_timeout_ms=REQUEST_TIMEOUT_SESSIONS * self._settings.session_timeout_ms,
             )
             try:
                 await consumer.start()

@@ -214,3 +214,9 @@ async def test_who_only_reads_cannot_write(settings: Settings, ledger: Pool, rol
     async with open_ledger(settings, role) as pool:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await pool.execute("INSERT INTO shard_heads VALUES (99)")
+
+
+async def test_the_schema_belongs_to_the_migrator_alone(ledger: Pool) -> None:
+    owners = await ledger.fetch("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'")
+    assert [row["tableowner"] for row in owners] == [Role.MIGRATOR]
+    assert await ledger.fetchval("SELECT has_schema_privilege('pointstream_writer', 'public', 'CREATE')") is False

@@ -125,7 +125,11 @@ def documents(draw: st.DrawFn, zone: str, start: datetime) -> list[Document]:
                 "effective_from": begin.isoformat(),
                 "zone": zone if number == 1 else draw(st.sampled_from([zone, "Asia/Kathmandu"])),
                 "currency": draw(CURRENCIES) if number == 1 else versions[0]["currency"],
-                "base": {"tax": draw(st.booleans()), "paid_in_points": draw(st.booleans())},
+                "base": {
+                    "tax": draw(st.booleans()),
+                    "paid_in_points": draw(st.booleans()),
+                    "shipping": draw(st.booleans()),
+                },
                 "allowed_lateness": draw(st.sampled_from(["0s", "60s", "2h"])),
                 "late_tolerance": draw(st.sampled_from(["1d", "30d"])),
                 "future_tolerance": draw(st.sampled_from(["0s", "5m", "1d"])),

@@ -214,6 +214,7 @@ def rated(rule: Document, order: Order, document: Document) -> tuple[int, dict[s
     match = rule.get("match", {})
     per_minor_unit = Fraction(str(rule["rate"])) / 10 ** EXPONENTS[order["currency"]]
     products: dict[str, Fraction] = {}
+    bases = bases_of(order, document.get("base", {}))
     for line in order["lines"]:
         fits = (
             wanted(match, "categories", line.get("category"))
@@ -223,9 +224,23 @@ def rated(rule: Document, order: Order, document: Document) -> tuple[int, dict[s
             and wanted(match, "stores", order.get("store"))
         )
         if fits:
-            products[line["line_id"]] = per_minor_unit * base_of(line, document.get("base", {}))
+            products[line["line_id"]] = per_minor_unit * bases[line["line_id"]]
     points = floor(sum(products.values()))
     return points, largest_remainder(points, products)
+
+
+def bases_of(order: Order, switches: Document) -> dict[str, int]:
+    """What counts of each line. Shipping, where it counts, is dealt out like points: by largest remainder of the lines'
+    exact shares, and all of it to the first line where nothing else counts."""
+    bases = {line["line_id"]: base_of(line, switches) for line in order["lines"]}
+    if not switches.get("shipping"):
+        return bases
+    total = sum(bases.values())
+    first = order["lines"][0]["line_id"]
+    shipping = order["shipping"]
+    exact = {name: Fraction(shipping * base, total) if total else Fraction(0) for name, base in bases.items()}
+    parts = largest_remainder(shipping, exact) if total else {first: shipping}
+    return {name: base + parts.get(name, 0) for name, base in bases.items()}
 
 
 def base_of(line: Document, switches: Document) -> int:

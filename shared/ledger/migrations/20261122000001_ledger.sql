@@ -1,12 +1,13 @@
 -- migrate:up
 
 -- Who may do what. The roles cannot log in: a deployment grants them to its users, and every process takes the one
--- it needs when it connects. Roles belong to the whole server, so another database may have made them already.
+-- it needs when it connects. Roles belong to the whole server, so another database may have made them already. The role
+-- that runs this, pointstream_migrator, is made with the database, which it owns.
 DO $$
 DECLARE
   name text;
 BEGIN
-  FOREACH name IN ARRAY ARRAY['pointstream_migrator', 'pointstream_writer', 'pointstream_publisher', 'pointstream_reader',
+  FOREACH name IN ARRAY ARRAY['pointstream_writer', 'pointstream_publisher', 'pointstream_reader',
     'pointstream_operator']
   LOOP
     BEGIN
@@ -18,9 +19,7 @@ BEGIN
 END
 $$;
 
-GRANT USAGE ON SCHEMA public TO pointstream_migrator, pointstream_writer, pointstream_publisher, pointstream_reader,
-  pointstream_operator;
-GRANT CREATE ON SCHEMA public TO pointstream_migrator;
+GRANT USAGE ON SCHEMA public TO pointstream_writer, pointstream_publisher, pointstream_reader, pointstream_operator;
 
 -- What was fixed when the installation was made. `replay_now` is the clock of a replay; a live one has none.
 CREATE TABLE installation (
