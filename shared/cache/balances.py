@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any, cast
 
 from hiredis import pack_command
-from redis.asyncio import Connection, ConnectionPool, Redis
+from redis.asyncio import Connection, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -63,7 +63,7 @@ class BalanceCache:
     def __init__(self, url: str, installation: str, shards: int, timeout_s: float = SOCKET_TIMEOUT_S) -> None:
         """`timeout_s` is what connecting, and each answer, may take. Nothing else may cut a call short: one that is
         cancelled from outside while it connects leaves its socket open."""
-        pool: Any = ConnectionPool.from_url(
+        self._redis: Redis = Redis.from_url(
             url,
             connection_class=_Connection,
             socket_timeout=timeout_s,
@@ -71,7 +71,6 @@ class BalanceCache:
             retry=Retry(NoBackoff(), 1),
             protocol=2,
         )
-        self._redis = Redis.from_pool(pool)
         self._write = self._redis.register_script(_SCRIPT)
         self._installation = installation
         self._shards = shards

@@ -101,7 +101,8 @@ def test_what_has_each_key_once_is_read(how: dict[str, Any], mode: str, more: di
         assert decode(*in_mode(mode, text)).order.order_id == "o-1"
 
 
-json_text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6)
+# Without a brace: the members are put in behind one, which must be an object's.
+json_text = st.text(st.characters(codec="utf-8", exclude_characters="\0{"), max_size=6)
 
 
 def parsed_twice(text: str) -> bool:
