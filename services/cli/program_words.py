@@ -2,7 +2,9 @@
 
 from fractions import Fraction
 
+from shared.contracts.money import EXPONENTS
 from shared.contracts.program import MatchDocument, PendingDocument, ProgramDocument, RuleDocument, WalletDocument
+from shared.domain.program import Choice
 from shared.domain.time import DAY_US, SECOND_US
 
 Words = dict[str, list[str]]
@@ -22,7 +24,7 @@ def explained(document: ProgramDocument) -> Words:
             f"Days, months and years are those of {document.zone.key}; money is {document.currency}.",
         ],
         "wallets": [f"{name}: {_wallet(wallet)}." for name, wallet in document.wallets.items()],
-        "earning": [f"{rule.id}: {_rule(rule, document.currency)}." for rule in document.rules],
+        "earning": [f"{name}: {said}." for name, said in _earning(document).items()],
         "base": [_base(document)],
         "time": [_tolerances(document)],
     }
@@ -37,8 +39,8 @@ def changes(old: ProgramDocument, new: ProgramDocument) -> Words:
             "points that were issued before keep their dates",
         ),
         "earning": _changed(
-            {rule.id: _rule(rule, old.currency) for rule in old.rules},
-            {rule.id: _rule(rule, new.currency) for rule in new.rules},
+            _earning(old),
+            _earning(new),
             "orders that were paid before keep what they earned",
         ),
         "base": [] if old.base == new.base else [f"{_base(new)} Until then: {_lower(_base(old))}"],
@@ -74,9 +76,47 @@ def _wallet(wallet: WalletDocument) -> str:
     return f"{kind}, good through the end of {year}"
 
 
+def _earning(document: ProgramDocument) -> dict[str, str]:
+    """What each rule gives, by its id."""
+    said = {}
+    for rule in document.rules:
+        said[rule.id] = _rule(rule, document.currency)
+        if rule.group is not None:
+            said[rule.id] += f"; of {rule.group}, only {_CHOSEN[document.groups[rule.group]]}"
+    return said
+
+
+_CHOSEN = {
+    Choice.FIRST: "the first that gives some for an order",
+    Choice.BEST: "the one that gives the most for an order",
+}
+
+
 def _rule(rule: RuleDocument, currency: str) -> str:
-    said = f"{_rate(rule.rate, currency)}{_match(rule.match)}, into {rule.wallet}"
+    said = f"{_gives(rule, currency)}{_match(rule.match)}"
+    if rule.during is not None:
+        said += f", paid from {rule.during.from_.isoformat()} until {rule.during.until.isoformat()}"
+    said += f", into {rule.wallet}"
     return said if rule.pending is None else f"{said}, {_pending(rule.pending)}"
+
+
+def _gives(rule: RuleDocument, currency: str) -> str:
+    """How much a rule gives for what it counts."""
+    if rule.step is not None:
+        return f"{_count(rule.step.points, 'point')} for every full {_money(rule.step.every, currency)}"
+    if rule.threshold is not None:
+        points = _count(rule.threshold.points, "point")
+        return f"{points} once an order comes to {_money(rule.threshold.from_, currency)}"
+    if rule.per_item is not None:
+        return f"{_count(rule.per_item, 'point')} for every piece"
+    return _rate(rule.rate or Fraction(0), currency)
+
+
+def _money(amount: Fraction, currency: str) -> str:
+    """An amount as the currency is written: 200.00 USD, 200 JPY."""
+    digits = EXPONENTS[currency]
+    units, rest = divmod(int(amount * 10**digits), 10**digits)
+    return f"{units:,}.{rest:0{digits}} {currency}" if digits else f"{units:,} {currency}"
 
 
 def _rate(rate: Fraction, currency: str) -> str:

@@ -47,7 +47,7 @@ class LineData(TypedDict):
     brand: NotRequired[Annotated[Name | None, Field(default=None)]]
     """Its brand, in the shop's words."""
     quantity: Annotated[int, Field(ge=0, le=MAX_QUANTITY)]
-    """How many pieces, as a count. No amount is computed from it, so goods sold by weight or volume are 1 piece; 0 is
+    """How many pieces, as a count: rules may give points for each. Goods sold by weight or volume are 1 piece; 0 is
     for lines without goods, such as a fee."""
     list_price: Amount
     """Minor units, before discounts and without tax."""

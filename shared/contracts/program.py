@@ -32,8 +32,13 @@ MAX_RULES = 200
 """Every order meets every rule: more than this is a catalogue, not a program."""
 MAX_DAYS = 36_500
 """A hundred years; anything beyond is meant as `never`."""
+MAX_POINTS = 1_000_000
+"""What a rule may give for a step, a threshold or a piece; a larger gift is somebody's slip."""
 MAX_RATE = 10_000
 """Points per major unit: above it, one order of the largest allowed amount could fill a wallet."""
+
+MAX_MONEY = 10**9
+"""Units of the currency; what a single order never comes to."""
 
 NEVER = "never"
 
@@ -65,6 +70,16 @@ def _rate(text: object) -> Fraction:
     if not 0 < rate <= MAX_RATE or rate.denominator > 10**9:
         raise ValueError(f"a rate is above 0, at most {MAX_RATE}, and has at most nine decimals")
     return rate
+
+
+def _money(text: object) -> Fraction:
+    try:
+        amount = Fraction(str(text))
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError("write an amount of money as a decimal in units of the currency, like 200 or 19.90") from error
+    if not 0 < amount <= MAX_MONEY or "/" in str(text):
+        raise ValueError(f"an amount of money is a decimal above 0, and at most {MAX_MONEY:,}")
+    return amount
 
 
 def _duration(text: object) -> int:
@@ -103,6 +118,20 @@ Rate = Annotated[
         }
     ),
 ]
+Money = Annotated[
+    Fraction,
+    BeforeValidator(_money),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_MONEY},
+                {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$"},
+            ],
+            "examples": [200, "19.90"],
+        }
+    ),
+]
+Points = Annotated[int, Field(ge=1, le=MAX_POINTS)]
 Moment = Annotated[
     datetime,
     BeforeValidator(_instant),
@@ -198,28 +227,107 @@ class PendingDocument(_Part):
     """Instead for so many times 24 hours from the payment."""
 
 
+class StepDocument(_Part):
+    """Points for every full amount of money."""
+
+    every: Money
+    """Units of the currency, like 2 or 19.90."""
+    points: Points
+    """For each time that the counted lines have it in full."""
+
+
+class ThresholdDocument(_Part):
+    """Points once, from an amount of money on."""
+
+    from_: Annotated[Money, Field(alias="from")]
+    """Units of the currency that the counted lines must come to, like 200."""
+    points: Points
+    """Given once an order."""
+
+
+class WindowDocument(_Part):
+    """A time in which a rule gives points."""
+
+    from_: Annotated[Moment, Field(alias="from")]
+    """Its first instant."""
+    until: Moment
+    """The first instant after it."""
+
+    @model_validator(mode="after")
+    def _lasts(self) -> Self:
+        if self.until <= self.from_:
+            raise ValueError("it ends before it starts; until is the first instant after it")
+        return self
+
+    def to_domain(self) -> domain.Window:
+        return domain.Window(instant_of(self.from_), instant_of(self.until))
+
+
+KINDS = ("rate", "step", "threshold", "per_item")
+"""How a rule may say how much it gives."""
+
+
 class RuleDocument(_Part):
-    """One earning rule."""
+    """One earning rule: exactly one of `rate`, `step`, `threshold` and `per_item` says how much it gives."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [kind]} for kind in KINDS]})
 
     id: Name
     """What the journal calls the rule."""
     wallet: Name
     """Where its points go: one of `wallets`."""
-    rate: Rate
+    rate: Rate | None = None
     """Points for each unit of the currency, like 1.2 or 6/5. An order's points are rounded down once, for all lines."""
+    step: StepDocument | None = None
+    """Points for every full amount that the counted lines come to: 10 for every 2.00 are 30 for 7.00."""
+    threshold: ThresholdDocument | None = None
+    """Points once, for an order whose counted lines come to an amount."""
+    per_item: Points | None = None
+    """Points for every piece of the counted lines, whatever it cost."""
     match: MatchDocument = MatchDocument()
     """To what it applies; to everything when this is left out."""
+    during: WindowDocument | None = None
+    """When an order must have been paid; at any time when this is left out."""
+    group: Name | None = None
+    """One of `groups`: of its rules only one gives its points for an order."""
     pending: PendingDocument | None = None
     """How long its points wait before they can be spent; not at all when this is left out."""
 
-    def to_domain(self) -> domain.Rule:
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        given = [kind for kind in KINDS if getattr(self, kind) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of {', '.join(KINDS)}; here are {' and '.join(given) or 'none'}")
+        return self
+
+    def money(self) -> tuple[str, Fraction] | None:
+        """The amount of money that the rule speaks of, with its path in the rule; None where there is none."""
+        if self.step is not None:
+            return "step.every", self.step.every
+        if self.threshold is not None:
+            return "threshold.from", self.threshold.from_
+        return None
+
+    def to_domain(self, currency: str) -> domain.Rule:
+        """The rule as the core applies it; its amounts are in minor units of `currency`."""
         return domain.Rule(
             rule_id=RuleId(self.id),
             wallet=Wallet(self.wallet),
-            rate=domain.Rate(self.rate.numerator, self.rate.denominator),
+            earning=self._earning(10 ** EXPONENTS[currency]),
             match=self.match.to_domain(),
             pending=None if self.pending is None else domain.Pending(self.pending.days, self.pending.exact),
+            during=None if self.during is None else self.during.to_domain(),
+            group=self.group,
         )
+
+    def _earning(self, minor_units: int) -> domain.Earning:
+        if self.rate is not None:
+            return domain.Rate(self.rate.numerator, self.rate.denominator)
+        if self.step is not None:
+            return domain.Step(int(self.step.every * minor_units), self.step.points)
+        if self.threshold is not None:
+            return domain.Threshold(int(self.threshold.from_ * minor_units), self.threshold.points)
+        return domain.PerItem(self.per_item or 0)
 
 
 class BaseDocument(_Part):
@@ -263,7 +371,9 @@ class ProgramDocument(_Part):
     wallets: Annotated[dict[Name, WalletDocument], Field(min_length=1, max_length=20)]
     """The kinds of points, by name."""
     rules: Annotated[list[RuleDocument], Field(min_length=1, max_length=MAX_RULES)]
-    """What gives points. All that match an order give theirs."""
+    """What gives points. All that match an order give theirs, but for those of a group."""
+    groups: dict[Name, domain.Choice] = {}
+    """Exclusive groups of rules, by name: which rule of each gives its points for an order, `first` or `best`."""
 
     @model_validator(mode="after")
     def _rules_fit(self) -> Self:
@@ -276,6 +386,31 @@ class ProgramDocument(_Part):
             seen.add(rule.id)
         return self
 
+    @model_validator(mode="after")
+    def _money_fits(self) -> Self:
+        digits = EXPONENTS[self.currency]
+        for index, rule in enumerate(self.rules):
+            if (money := rule.money()) is not None and (money[1] * 10**digits).denominator != 1:
+                raise ValueError(f"rules[{index}].{money[0]}: {self.currency} has {digits} decimals, and this has more")
+        return self
+
+    @model_validator(mode="after")
+    def _groups_fit(self) -> Self:
+        wallets: dict[str, str] = {}
+        for index, rule in enumerate(self.rules):
+            if rule.group is None:
+                continue
+            if rule.group not in self.groups:
+                raise ValueError(
+                    f"rules[{index}].group: {rule.group!r} is not in groups; add it there with first or best"
+                )
+            if wallets.setdefault(rule.group, rule.wallet) != rule.wallet:
+                raise ValueError(f"rules[{index}].group: the rules of {rule.group!r} must give points of one wallet")
+        unused = [name for name in self.groups if name not in wallets]
+        if unused:
+            raise ValueError(f"groups.{unused[0]}: no rule is in it; give it to a rule, or leave it out")
+        return self
+
     def to_domain(self) -> domain.Program:
         """The program as the core decides with it."""
         return domain.Program(
@@ -285,7 +420,8 @@ class ProgramDocument(_Part):
             currency=self.currency,
             base=domain.Base(self.base.tax, self.base.paid_in_points, self.base.shipping),
             wallets={Wallet(name): wallet.to_domain(Wallet(name)) for name, wallet in self.wallets.items()},
-            rules=tuple(rule.to_domain() for rule in self.rules),
+            rules=tuple(rule.to_domain(self.currency) for rule in self.rules),
+            groups=dict(self.groups),
             allowed_lateness_us=self.allowed_lateness,
             late_tolerance_us=self.late_tolerance,
             future_tolerance_us=self.future_tolerance,

@@ -1,42 +1,79 @@
 """Accrual: what the rules give for an order, and how it is allotted to the lines (SEMANTICS, Accrual)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import assert_never
 
-from shared.domain.ids import RuleId
 from shared.domain.model import Order, OrderLine, RatedOrder
-from shared.domain.program import Base, Program, Rule
+from shared.domain.program import Base, Choice, Match, PerItem, Program, Rate, Rule, Step, Threshold
+
+Gain = tuple[Rule, int, Sequence[int]]
+"""A rule, the points that it gives for an order, and their shares by line."""
 
 
 def rate(order: Order, program: Program) -> tuple[RatedOrder, list[tuple[Rule, int]]]:
     """Rate an order: the order with its points frozen on the lines, and each rule that gave some with its total."""
-    lines = order.lines
     bases = bases_of(order, program.base)
     scale = 10**order.exponent
-    granted: list[tuple[Rule, int]] = []
-    shares: dict[RuleId, Sequence[int]] = {}
+    gains: list[Gain] = []
     counted: dict[int, tuple[int, Sequence[int]]] = {}
     for rule, like in program.alike:
-        match = rule.match
-        if not (match.every_order or match.order(order)):
+        if not (rule.every_order or rule.looks_at(order)):
             continue
         found = counted.get(like)
         if found is None:
-            found = counted[like] = _count(rule, lines, bases, scale)
-        points, by_line = found
-        if points:
-            granted.append((rule, points))
-            shares[rule.rule_id] = by_line
-    return RatedOrder(order, program.version, bases, shares), granted
+            found = counted[like] = _count(rule, order.lines, bases, scale)
+        if found[0]:
+            gains.append((rule, *found))
+    if program.groups:
+        gains = _one_of_each_group(gains, program.groups)
+    shares = {rule.rule_id: by_line for rule, _, by_line in gains}
+    return RatedOrder(order, program.version, bases, shares), [(rule, points) for rule, points, _ in gains]
+
+
+def _one_of_each_group(gains: list[Gain], groups: Mapping[str, Choice]) -> list[Gain]:
+    """What is left when of each exclusive group only the chosen rule gives."""
+    chosen: dict[str, Gain] = {}
+    for gain in gains:
+        rule, points, _ = gain
+        if rule.group is not None:
+            before = chosen.setdefault(rule.group, gain)
+            if groups[rule.group] is Choice.BEST and points > before[1]:
+                chosen[rule.group] = gain
+    return [gain for gain in gains if gain[0].group is None or chosen[gain[0].group] is gain]
 
 
 def _count(rule: Rule, lines: Sequence[OrderLine], bases: Sequence[int], scale: int) -> tuple[int, Sequence[int]]:
     """The points that a rule gives for the lines that it counts, and their shares by line."""
-    for name, wanted in rule.match.of_line:
-        bases = [base if line[name] in wanted else 0 for line, base in zip(lines, bases, strict=True)]
-    numerator, divisor = rule.rate.numerator, rule.rate.denominator * scale
-    quotas = bases if numerator == 1 else [base * numerator for base in bases]
-    points = sum(quotas) // divisor
-    return points, allot(points, quotas, divisor) if points else ()
+    earning = rule.earning
+    if isinstance(earning, PerItem):
+        by_piece = _of_lines(rule.match, lines, [line["quantity"] * earning.points for line in lines])
+        return sum(by_piece), by_piece
+    bases = _of_lines(rule.match, lines, bases)
+    total = sum(bases)
+    match earning:
+        case Rate(numerator, denominator):
+            divisor = denominator * scale
+            points = total * numerator // divisor
+            quotas = bases if numerator == 1 else [base * numerator for base in bases]
+            return points, allot(points, quotas, divisor) if points else ()
+        case Step(every, each):
+            return _in_proportion(total // every * each, bases, total)
+        case Threshold(at_least, once):
+            return _in_proportion(once if total >= at_least else 0, bases, total)
+        case _:
+            assert_never(earning)
+
+
+def _of_lines(match: Match, lines: Sequence[OrderLine], amounts: Sequence[int]) -> Sequence[int]:
+    """The amounts of the lines that match, and 0 for the others."""
+    for name, wanted in match.of_line:
+        amounts = [amount if line[name] in wanted else 0 for line, amount in zip(lines, amounts, strict=True)]
+    return amounts
+
+
+def _in_proportion(points: int, bases: Sequence[int], total: int) -> tuple[int, Sequence[int]]:
+    """Points that come as a whole, allotted to the lines by their part of the total."""
+    return points, allot(points, [points * base for base in bases], total) if points else ()
 
 
 def bases_of(order: Order, base: Base) -> list[int]:

@@ -1,8 +1,10 @@
 """The program: which rules give points, in which wallets, from when and for how long. Versioned, and pure data."""
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from enum import StrEnum
 from typing import Literal, NamedTuple, assert_never
 
 from shared.domain.ids import ProgramVersion, RuleId, Wallet
@@ -16,6 +18,33 @@ class Rate:
 
     numerator: int
     denominator: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`points` for every full `every` minor units that the order has (每满)."""
+
+    every: int
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """`points` once, for an order that has at least `at_least` minor units (满200送50)."""
+
+    at_least: int
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
+class PerItem:
+    """`points` for every piece, whatever it cost."""
+
+    points: int
+
+
+Earning = Rate | Step | Threshold | PerItem
+"""How many points a rule gives, out of the lines that it counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +118,47 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """From an instant (inclusive) to another (exclusive)."""
+
+    begins_at: Instant
+    ends_at: Instant
+
+
+class Choice(StrEnum):
+    """Which rule of an exclusive group gives its points for an order; of those that would give none, no one is."""
+
+    FIRST = "first"
+    """The first in the program's order."""
+    BEST = "best"
+    """The one that gives the most; of equal ones the first in the program's order."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
-    """Gives `rate` points of `wallet` for what matches."""
+    """Gives points of `wallet` for what matches, in orders that are paid `during` a time (None: always).
+
+    Of the rules of a `group`, only one gives its points for an order.
+    """
 
     rule_id: RuleId
     wallet: Wallet
-    rate: Rate
+    earning: Earning
     match: Match
     pending: Pending | None
+    during: Window | None
+    group: str | None
+    every_order: bool = field(init=False)
+    """Whether it looks at any order, whenever it is paid."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "every_order", self.match.every_order and self.during is None)
+
+    def looks_at(self, order: Order) -> bool:
+        """Whether the order was paid in its time, and where it has to be."""
+        during = self.during
+        in_time = during is None or during.begins_at <= order.occurred_at < during.ends_at
+        return in_time and self.match.order(order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +197,20 @@ class Program:
     base: Base
     wallets: dict[Wallet, WalletPolicy]
     rules: tuple[Rule, ...]
+    groups: Mapping[str, Choice]
     allowed_lateness_us: int
     late_tolerance_us: int
     future_tolerance_us: int
     alike: tuple[tuple[Rule, int], ...] = field(init=False, compare=False)
-    """Each rule with the number of the first that counts the same lines at the same rate: what one gives, the other
-    gives too, and it is computed once an order. Growth mostly counts as the points do."""
+    """Each rule with the number of the first that earns the same out of the same lines: what one gives, the other gives
+    too, and it is computed once an order. Growth mostly counts as the points do."""
     _validity_by_day: dict[tuple[RuleId, date], Validity] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
-        first: dict[tuple[object, Rate], int] = {}
+        first: dict[tuple[object, Earning], int] = {}
         alike = [
-            (rule, first.setdefault((rule.match.of_line, rule.rate), number)) for number, rule in enumerate(self.rules)
+            (rule, first.setdefault((rule.match.of_line, rule.earning), number))
+            for number, rule in enumerate(self.rules)
         ]
         object.__setattr__(self, "alike", tuple(alike))
 

@@ -89,7 +89,7 @@ class NaiveModel:
         if refusal or not document:
             return refusal
         grants = [(rule, *rated(rule, order, document)) for rule in document["rules"]]
-        grants = [grant for grant in grants if grant[1] > 0]
+        grants = one_of_each_group([grant for grant in grants if grant[1] > 0], document.get("groups", {}))
         if self._over_the_limit(member, grants):
             return "balance_limit_reached"
         member.orders[order["order_id"]] = by_line(grants)
@@ -210,23 +210,78 @@ def movement(way: tuple[str, str, str], amount: int, lot: Lot | None, rule: str 
 
 
 def rated(rule: Document, order: Order, document: Document) -> tuple[int, dict[str, int]]:
-    """The points of a rule for an order, rounded once, and how they fall to its lines."""
-    match = rule.get("match", {})
+    """The points of a rule for an order, and how they fall to its lines."""
+    if not in_time(rule, order):
+        return 0, {}
+    lines = [line for line in order["lines"] if fits(rule.get("match", {}), line, order)]
+    all_bases = bases_of(order, document.get("base", {}))
+    bases = {line["line_id"]: all_bases[line["line_id"]] for line in lines}
+    if "rate" in rule:
+        return at_a_rate(rule, order, bases)
+    if "step" in rule:
+        every = minor_units(rule["step"]["every"], order)
+        return in_proportion(rule["step"]["points"] * floor(sum(bases.values()) / every), bases)
+    if "threshold" in rule:
+        reached = sum(bases.values()) >= minor_units(rule["threshold"]["from"], order)
+        return in_proportion(rule["threshold"]["points"] if reached else 0, bases)
+    return by_piece(rule, lines)
+
+
+def in_time(rule: Document, order: Order) -> bool:
+    """A rule with `during` looks only at orders from its first instant on, and before its last."""
+    if "during" not in rule:
+        return True
+    return parsed(rule["during"]["from"]) <= parsed(order["occurred_at"]) < parsed(rule["during"]["until"])
+
+
+def fits(match: Document, line: Document, order: Order) -> bool:
+    return (
+        wanted(match, "categories", line.get("category"))
+        and wanted(match, "brands", line.get("brand"))
+        and wanted(match, "skus", line["sku"])
+        and wanted(match, "channels", order.get("channel"))
+        and wanted(match, "stores", order.get("store"))
+    )
+
+
+def at_a_rate(rule: Document, order: Order, bases: dict[str, int]) -> tuple[int, dict[str, int]]:
+    """The exact products of all lines together, rounded down once."""
     per_minor_unit = Fraction(str(rule["rate"])) / 10 ** EXPONENTS[order["currency"]]
-    products: dict[str, Fraction] = {}
-    bases = bases_of(order, document.get("base", {}))
-    for line in order["lines"]:
-        fits = (
-            wanted(match, "categories", line.get("category"))
-            and wanted(match, "brands", line.get("brand"))
-            and wanted(match, "skus", line["sku"])
-            and wanted(match, "channels", order.get("channel"))
-            and wanted(match, "stores", order.get("store"))
-        )
-        if fits:
-            products[line["line_id"]] = per_minor_unit * bases[line["line_id"]]
+    products = {name: per_minor_unit * base for name, base in bases.items()}
     points = floor(sum(products.values()))
     return points, largest_remainder(points, products)
+
+
+def by_piece(rule: Document, lines: list[Document]) -> tuple[int, dict[str, int]]:
+    """Every line has the points of its own pieces."""
+    shares = {line["line_id"]: line["quantity"] * rule["per_item"] for line in lines if line["quantity"]}
+    return sum(shares.values()), shares
+
+
+def in_proportion(points: int, bases: dict[str, int]) -> tuple[int, dict[str, int]]:
+    """Points for all lines together, and how they fall to them by their bases."""
+    if points == 0:
+        return 0, {}
+    total = sum(bases.values())
+    return points, largest_remainder(points, {name: Fraction(points * base, total) for name, base in bases.items()})
+
+
+def minor_units(money: Any, order: Order) -> Fraction:
+    """An amount of the document, which is in whole units of the currency."""
+    return Fraction(str(money)) * Fraction(10) ** EXPONENTS[order["currency"]]
+
+
+def one_of_each_group(grants: list[Any], groups: Document) -> list[Any]:
+    """Of the rules of a group that give points only one does: the first, or the first of those that give the most."""
+    winners: dict[str, Any] = {}
+    for group, policy in groups.items():
+        rivals = [grant for grant in grants if grant[0].get("group") == group]
+        if rivals and policy == "first":
+            winners[group] = rivals[0]
+        elif rivals:
+            most = max(points for _, points, _ in rivals)
+            winners[group] = next(grant for grant in rivals if grant[1] == most)
+    return [grant for grant in grants if "group" not in grant[0] or grant is winners[grant[0]["group"]]]
 
 
 def bases_of(order: Order, switches: Document) -> dict[str, int]:

@@ -46,14 +46,14 @@ def refusal(text: str) -> str:
     return str(caught.value)
 
 
-def rate_of(text: str) -> Fraction:
+def rate_of(text: str) -> Fraction | None:
     return parse_program(edited("rate: 1.2", f"rate: {text}")).rules[0].rate
 
 
 def test_a_valid_document_becomes_a_program() -> None:
     program = parse_program(VALID).to_domain()
     assert (program.version, program.currency, rfc3339(program.effective_from)) == (3, "CNY", "2026-02-28T16:00:00Z")
-    assert [(rule.rule_id, rule.wallet, rule.rate) for rule in program.rules] == [
+    assert [(rule.rule_id, rule.wallet, rule.earning) for rule in program.rules] == [
         ("base", "points", Rate(6, 5)),
         ("growth", "growth", Rate(1, 3)),
     ]
@@ -141,6 +141,44 @@ def test_every_kind_of_expiry(kind: str, expiry: object) -> None:
             ["rules[1].wallet: 'miles' is not one of points, growth"],
             id="unknown wallet",
         ),
+        pytest.param(
+            "rate: 1.2",
+            "rate: 1.2\n    per_item: 5",
+            ["rules[0]: give exactly one of rate, step, threshold, per_item; here are rate and per_item"],
+            id="two kinds of rule",
+        ),
+        pytest.param(
+            "rate: 1.2", "match: {}", ["rules[0]: give exactly one of", "here are none"], id="no kind of rule"
+        ),
+        pytest.param("rate: 1.2", "per_item: 0", ["rules[0].per_item: "], id="no points a piece"),
+        pytest.param("rate: 1.2", "per_item: 1.5", ["rules[0].per_item: "], id="part of a point"),
+        pytest.param("rate: 1.2", "step: {every: 0, points: 1}", ["rules[0].step.every: "], id="a step of nothing"),
+        pytest.param("rate: 1.2", "step: {every: 1/3, points: 1}", ["rules[0].step.every: "], id="a third of a yuan"),
+        pytest.param("rate: 1.2", "step: {every: .inf, points: 1}", ["rules[0].step.every: "], id="a step for ever"),
+        pytest.param("rate: 1.2", "step: {every: 2}", ["rules[0].step.points: Field required"], id="a step to nowhere"),
+        pytest.param(
+            "rate: 1.2",
+            "step: {every: 0.001, points: 1}",
+            ["rules[0].step.every: CNY has 2 decimals, and this has more"],
+            id="a step of less than a minor unit",
+        ),
+        pytest.param(
+            "rate: 1.2",
+            "threshold: {from: 19.999, points: 1}",
+            ["rules[0].threshold.from: CNY has 2 decimals, and this has more"],
+            id="a threshold between two minor units",
+        ),
+        pytest.param(
+            "rate: 1.2",
+            'rate: 1.2\n    during: {from: "2026-05-02T00:00:00Z", until: "2026-05-02T00:00:00Z"}',
+            ["rules[0].during: it ends before it starts"],
+            id="a time that ends as it starts",
+        ),
+        pytest.param(
+            "rate: 1.2", "rate: 1.2\n    group: base", ["rules[0].group: 'base' is not in groups"], id="no group"
+        ),
+        pytest.param("zone:", "groups: {base: best}\nzone:", ["groups.base: no rule is in it"], id="an empty group"),
+        pytest.param("zone:", "groups: {base: worst}\nzone:", ["groups.base: ", "'first' or 'best'"], id="no choice"),
         pytest.param("{days: 7,", "{days: -7,", ["rules[1].pending.days: "], id="negative days"),
         pytest.param("{days: 7,", "{days: 1.5,", ["rules[1].pending.days: "], id="part of a day"),
         pytest.param("{months: 12}", "{days: -1}", ["wallets.points.expiry.days: "], id="negative expiry"),
@@ -168,6 +206,13 @@ def test_a_wrong_thing_is_named_with_its_path(written: str, instead: str, messag
     assert refused.startswith("shop.yaml cannot be used:\n")
     for message in messages:
         assert message in refused
+
+
+def test_a_group_gives_points_of_one_wallet() -> None:
+    text = VALID.replace("    wallet: points\n", "    wallet: points\n    group: base\n")
+    text = text.replace("    wallet: growth\n", "    wallet: growth\n    group: base\n") + "groups: {base: best}\n"
+    assert "rules[1].group: the rules of 'base' must give points of one wallet" in refusal(text)
+    assert parse_program(text.replace("wallet: growth\n", "wallet: points\n")).to_domain().groups == {"base": "best"}
 
 
 def test_all_errors_are_told_at_once() -> None:

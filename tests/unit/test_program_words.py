@@ -46,6 +46,27 @@ def test_a_program_is_explained() -> None:
 
 
 @pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("step: {every: 19.9, points: 10}", "10 points for every full 19.90 CNY, into points."),
+        ("threshold: {from: 2000, points: 50}", "50 points once an order comes to 2,000.00 CNY, into points."),
+        ("per_item: 1", "1 point for every piece, into points."),
+        (
+            'rate: 1\n    during: {from: "2026-11-11T00:00:00+08:00", until: "2026-11-12T00:00:00+08:00"}',
+            "1 point for every CNY, paid from 2026-11-11T00:00:00+08:00 until 2026-11-12T00:00:00+08:00, into points.",
+        ),
+        (
+            "rate: 1\n    group: base\ngroups: {base: best}\nx:",
+            "1 point for every CNY, into points; of base, only the one that gives the most for an order.",
+        ),
+    ],
+)
+def test_every_kind_of_rule_has_its_words(rule: str, said: str) -> None:
+    program = f"{SHOP[: SHOP.index('    rate: 1.2')]}    {rule}".removesuffix("\nx:")
+    assert explained(parse_program(program))["earning"] == [f"base: {said}"]
+
+
+@pytest.mark.parametrize(
     ("expiry", "said"),
     [
         ("{days: 1}", "through the 1st day after they become active"),
