@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from shared.domain.time import Instant
+from shared.ledger import statements
 from shared.ledger.database import Connection, Pool, Role
 
 MIGRATION_TIMEOUT_S = 120
@@ -40,16 +41,6 @@ class InstallationError(Exception):
     """The installation cannot be used like this; the message says why and what to do."""
 
 
-_MAKE_MIGRATOR = f"""
-DO $$ BEGIN
-  CREATE ROLE {Role.MIGRATOR} NOLOGIN CREATEROLE;
-EXCEPTION WHEN duplicate_object OR unique_violation THEN
-  NULL;
-END $$
-"""
-"""It may make the other roles, and has no right to another database."""
-
-
 async def create_database(postgres: str, name: str, template: str | None = None) -> bool:
     """Create the database `name` on the server of `postgres`, for the migrator to own; True when it was not there."""
     connection = await asyncpg.connect(postgres, timeout=10)
@@ -58,7 +49,7 @@ async def create_database(postgres: str, name: str, template: str | None = None)
             return False
         suffix = f' TEMPLATE "{template}"' if template else ""
         try:
-            await connection.execute(_MAKE_MIGRATOR)
+            await connection.execute(statements.MAKE_MIGRATOR)
             await connection.execute(f'CREATE DATABASE "{name}" OWNER {Role.MIGRATOR}{suffix}')
         except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
             return False
