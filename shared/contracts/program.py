@@ -1,27 +1,15 @@
 """The program document: YAML for operators, checked as a whole, with errors that name the path in the file."""
 
-from datetime import datetime
 from fractions import Fraction
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Self
-from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    WithJsonSchema,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.config import JsonDict
 
 from shared.contracts.money import EXPONENTS
+from shared.contracts.program_fields import Days, Duration, Moment, Money, Name, Part, Points, Rate, Words, Zone
 from shared.domain import program as domain
 from shared.domain.ids import ProgramVersion, RuleId, Wallet
 from shared.domain.time import DAY_US, SECOND_US, Calendar, instant_of
@@ -30,124 +18,14 @@ MAX_BYTES = 1 << 20
 """A program is written by people; a larger file is a mistake."""
 MAX_RULES = 200
 """Every order meets every rule: more than this is a catalogue, not a program."""
-MAX_DAYS = 36_500
-"""A hundred years; anything beyond is meant as `never`."""
-MAX_POINTS = 1_000_000
-"""What a rule may give for a step, a threshold or a piece; a larger gift is somebody's slip."""
-MAX_RATE = 10_000
-"""Points per major unit: above it, one order of the largest allowed amount could fill a wallet."""
-
-MAX_MONEY = 10**9
-"""Units of the currency; what a single order never comes to."""
-
 NEVER = "never"
-
-_UNITS_US = {"s": SECOND_US, "m": 60 * SECOND_US, "h": 3600 * SECOND_US, "d": DAY_US}
 
 
 class ProgramError(Exception):
     """A program document that cannot be used. The message names the file, the paths and what to do."""
 
 
-def _zone(name: str) -> ZoneInfo:
-    """The zone out of the pinned `tzdata` package, never the machine's: every machine must find the same midnight."""
-    folder = files("tzdata") / "zoneinfo"
-    try:
-        listed = (files("tzdata") / "zones").read_text().split()
-        if name not in listed:
-            raise ValueError(f"{name!r} is not an IANA zone; use a name like Asia/Shanghai")
-        with folder.joinpath(*name.split("/")).open("rb") as file:
-            return ZoneInfo.from_file(file, key=name)
-    except OSError as error:
-        raise ValueError(f"{name!r} cannot be read from the zone data: {error}") from error
-
-
-def _rate(text: object) -> Fraction:
-    try:
-        rate = Fraction(str(text).replace(" ", ""))
-    except (ValueError, ZeroDivisionError) as error:
-        raise ValueError("write the rate as a decimal (1.2) or a fraction (6/5)") from error
-    if not 0 < rate <= MAX_RATE or rate.denominator > 10**9:
-        raise ValueError(f"a rate is above 0, at most {MAX_RATE}, and has at most nine decimals")
-    return rate
-
-
-def _money(text: object) -> Fraction:
-    try:
-        amount = Fraction(str(text))
-    except (ValueError, ZeroDivisionError) as error:
-        raise ValueError("write an amount of money as a decimal in units of the currency, like 200 or 19.90") from error
-    if not 0 < amount <= MAX_MONEY or "/" in str(text):
-        raise ValueError(f"an amount of money is a decimal above 0, and at most {MAX_MONEY:,}")
-    return amount
-
-
-def _duration(text: object) -> int:
-    written = str(text)
-    if len(written) < 2 or written[-1] not in _UNITS_US or not written[:-1].isdecimal() or len(written) > 8:
-        raise ValueError("write a duration as a whole number and one of s, m, h, d, like 90s or 30d")
-    return int(written[:-1]) * _UNITS_US[written[-1]]
-
-
-def _instant(text: object) -> datetime:
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError as error:
-        raise ValueError("write an instant like 2026-01-01T00:00:00+08:00") from error
-    if moment.tzinfo is None:
-        raise ValueError("an instant needs an offset, like 2026-01-01T00:00:00+08:00")
-    return moment
-
-
-# For a validator in Python, the JSON Schema has to be told what it takes.
-Duration = Annotated[
-    int,
-    BeforeValidator(_duration),
-    WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,7}[smhd]$", "examples": ["90s", "30d"]}),
-]
-Rate = Annotated[
-    Fraction,
-    BeforeValidator(_rate),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_RATE},
-                {"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,9}| ?/ ?[0-9]+)?$"},
-            ],
-            "examples": [1, 1.2, "1/2"],
-        }
-    ),
-]
-Money = Annotated[
-    Fraction,
-    BeforeValidator(_money),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_MONEY},
-                {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$"},
-            ],
-            "examples": [200, "19.90"],
-        }
-    ),
-]
-Points = Annotated[int, Field(ge=1, le=MAX_POINTS)]
-Moment = Annotated[
-    datetime,
-    BeforeValidator(_instant),
-    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-01T00:00:00+08:00"]}),
-]
-Zone = Annotated[ZoneInfo, BeforeValidator(_zone), WithJsonSchema({"type": "string", "examples": ["Asia/Shanghai"]})]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
-Days = Annotated[int, Field(ge=0, le=MAX_DAYS)]
-Words = Annotated[list[Annotated[str, Field(min_length=1, max_length=255)]], Field(min_length=1, max_length=10_000)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, use_attribute_docstrings=True)
-
-
-class ExpiryDocument(_Part):
+class ExpiryDocument(Part):
     """How long points are good: exactly one of `days`, `months` or `end_of_year`."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
@@ -178,7 +56,7 @@ def _with_never(schema: JsonDict) -> None:
     schema["anyOf"] = [{"$ref": schema.pop("$ref")}, {"const": NEVER}]
 
 
-class WalletDocument(_Part):
+class WalletDocument(Part):
     """A wallet: spendable points, or a counter such as growth."""
 
     spendable: bool
@@ -200,7 +78,7 @@ class WalletDocument(_Part):
         return domain.WalletPolicy(wallet, self.spendable, expiry)
 
 
-class MatchDocument(_Part):
+class MatchDocument(Part):
     """To what a rule applies; a filter that is left out lets everything through."""
 
     categories: Words | None = None
@@ -218,7 +96,7 @@ class MatchDocument(_Part):
         return domain.Match(**{name: frozenset(words) for name, words in self if words is not None})
 
 
-class PendingDocument(_Part):
+class PendingDocument(Part):
     """Points wait for the return window: `days` full local days, or with `exact` as many times 24 hours."""
 
     days: Days
@@ -227,7 +105,7 @@ class PendingDocument(_Part):
     """Instead for so many times 24 hours from the payment."""
 
 
-class StepDocument(_Part):
+class StepDocument(Part):
     """Points for every full amount of money."""
 
     every: Money
@@ -236,7 +114,7 @@ class StepDocument(_Part):
     """For each time that the counted lines have it in full."""
 
 
-class ThresholdDocument(_Part):
+class ThresholdDocument(Part):
     """Points once, from an amount of money on."""
 
     from_: Annotated[Money, Field(alias="from")]
@@ -245,7 +123,7 @@ class ThresholdDocument(_Part):
     """Given once an order."""
 
 
-class WindowDocument(_Part):
+class WindowDocument(Part):
     """A time in which a rule gives points."""
 
     from_: Annotated[Moment, Field(alias="from")]
@@ -267,7 +145,7 @@ KINDS = ("rate", "step", "threshold", "per_item")
 """How a rule may say how much it gives."""
 
 
-class RuleDocument(_Part):
+class RuleDocument(Part):
     """One earning rule: exactly one of `rate`, `step`, `threshold` and `per_item` says how much it gives."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [kind]} for kind in KINDS]})
@@ -330,7 +208,7 @@ class RuleDocument(_Part):
         return domain.PerItem(self.per_item or 0)
 
 
-class BaseDocument(_Part):
+class BaseDocument(Part):
     """What counts beyond the money paid for a line after discounts."""
 
     tax: bool = False
@@ -347,7 +225,7 @@ def _known_currency(code: str) -> str:
     return code
 
 
-class ProgramDocument(_Part):
+class ProgramDocument(Part):
     """The whole document; `to_domain` gives what the core works with."""
 
     program: Name
@@ -372,7 +250,7 @@ class ProgramDocument(_Part):
     """The kinds of points, by name."""
     rules: Annotated[list[RuleDocument], Field(min_length=1, max_length=MAX_RULES)]
     """What gives points. All that match an order give theirs, but for those of a group."""
-    groups: dict[Name, domain.Choice] = {}
+    groups: dict[Name, domain.Choice] = Field(default_factory=dict)
     """Exclusive groups of rules, by name: which rule of each gives its points for an order, `first` or `best`."""
 
     @model_validator(mode="after")
