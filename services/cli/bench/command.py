@@ -16,6 +16,7 @@ import typer
 from deploy.stack.ports import free_ports
 from services.cli.bench import growth, latency, reads, throughput
 from services.cli.bench.bench_stack import PROGRAM, Bench, bench_stack
+from services.cli.bench.decisions import decisions_per_s
 from services.cli.bench.figures import Figures, quantile, table
 from services.cli.bench.machine import calibrate_ms
 from services.cli.bench.orders import MEMBERS, Spread
@@ -30,6 +31,7 @@ from shared.setup import SHARDS
 class Part(StrEnum):
     """What can be measured by itself."""
 
+    DECISIONS = "decisions"
     THROUGHPUT = "throughput"
     LATENCY = "latency"
     GROWTH = "growth"
@@ -40,6 +42,7 @@ WARM_UP_ORDERS = 30_000
 WARM_UP_RUNS = 2
 """A broker needs some runs before its figures count."""
 
+DECISIONS = 50_000
 LATENCY_S = 20.0
 LONE_ORDERS = 40
 PAST_MOVEMENTS = 10_000_000
@@ -72,18 +75,22 @@ def bench(
     program: Annotated[Path, typer.Option("--program", help="The program to decide by; it must take USD.")] = PROGRAM,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there too.")] = None,
 ) -> None:
-    """Measure throughput, latency, cost and reads on this machine, beside a bare pipeline of the same servers.
+    """Measure decisions, throughput, latency, cost and reads on this machine, beside a bare pipeline of the same
+    servers.
 
-    It brings up a stack of its own and removes it. Everything shares the machine's cores, the load included; let
-    nothing else run beside it.
+    It brings up a stack of its own and removes it; `--only decisions` needs none. Everything shares the machine's
+    cores, the load included; let nothing else run beside it.
     """
     plan = Plan(runs, order_count, only or list(Part))
-    with (
-        tempfile.TemporaryDirectory(prefix="pointstream-bench-") as folder,
-        bench_stack(Path(folder), program) as made,
-        contextlib.suppress(KeyboardInterrupt),  # what was measured before Ctrl-C is still worth telling
-    ):
-        asyncio.run(_measure(plan, made))
+    with contextlib.suppress(KeyboardInterrupt):  # what was measured before Ctrl-C is still worth telling
+        if Part.DECISIONS in plan.parts:
+            _decisions(plan, program)
+        if plan.parts != [Part.DECISIONS]:
+            with (
+                tempfile.TemporaryDirectory(prefix="pointstream-bench-") as folder,
+                bench_stack(Path(folder), program) as made,
+            ):
+                asyncio.run(_measure(plan, made))
     console.print(table(plan.figures.all()))
     if json_file is not None:
         document = {"machine": _machine(), "figures": [figure.document() for figure in plan.figures.all()]}
@@ -105,9 +112,16 @@ async def _measure(plan: Plan, made: Bench) -> None:
     for number in range(WARM_UP_RUNS):
         async with made.installation(f"bench_warm_{number}") as settings:
             await throughput.run(made, settings, Load(WARM_UP_ORDERS), 1)
-    for part in Part:
+    for part, measure in measured_by.items():
         if part in plan.parts:
-            await measured_by[part](plan, made)
+            await measure(plan, made)
+
+
+def _decisions(plan: Plan, program: Path) -> None:
+    """What the pure core decides, beside how fast the machine is."""
+    for _ in range(plan.runs):
+        plan.figures.add(Part.DECISIONS, "counting to a million", "ms", calibrate_ms())
+        plan.figures.add(Part.DECISIONS, "orders decided by the core", "1/s", decisions_per_s(program, DECISIONS))
 
 
 async def _throughput(plan: Plan, made: Bench) -> None:
