@@ -1,6 +1,7 @@
 """The kinds of value that a program document is made of, each with its limits: rates and money exactly, instants with
 their offset, zones out of the pinned data."""
 
+import re
 from datetime import datetime
 from fractions import Fraction
 from importlib.resources import files
@@ -21,6 +22,9 @@ MAX_RATE = 10_000
 MAX_MONEY = 10**9
 """Units of the currency; what a single order never comes to."""
 
+_RATE = r"[0-9]{1,12}(\.[0-9]{1,12}| ?/ ?[0-9]{1,12})?"
+_MONEY = r"[0-9]{1,12}(\.[0-9]{1,12})?"
+
 _UNITS_US = {"s": SECOND_US, "m": 60 * SECOND_US, "h": 3600 * SECOND_US, "d": DAY_US}
 
 
@@ -38,23 +42,27 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def _rate(text: object) -> Fraction:
-    try:
-        rate = Fraction(str(text).replace(" ", ""))
-    except (ValueError, ZeroDivisionError) as error:
-        raise ValueError("write the rate as a decimal (1.2) or a fraction (6/5)") from error
+    rate = _exactly(str(text), _RATE, "write the rate as a decimal (1.2) or a fraction (6/5)")
     if not 0 < rate <= MAX_RATE or rate.denominator > 10**9:
         raise ValueError(f"a rate is above 0, at most {MAX_RATE}, and has at most nine decimals")
     return rate
 
 
 def _money(text: object) -> Fraction:
-    try:
-        amount = Fraction(str(text))
-    except (ValueError, ZeroDivisionError) as error:
-        raise ValueError("write an amount of money as a decimal in units of the currency, like 200 or 19.90") from error
-    if not 0 < amount <= MAX_MONEY or "/" in str(text):
-        raise ValueError(f"an amount of money is a decimal above 0, and at most {MAX_MONEY:,}")
+    amount = _exactly(str(text), _MONEY, "write an amount of money in units of the currency, like 200 or 19.90")
+    if not 0 < amount <= MAX_MONEY:
+        raise ValueError(f"an amount of money is above 0, and at most {MAX_MONEY:,}")
     return amount
+
+
+def _exactly(written: str, form: str, advice: str) -> Fraction:
+    """The number that is written in a form. Without one, `1e999999999` would be worked out to its last digit."""
+    try:
+        if re.fullmatch(form, written, re.ASCII):
+            return Fraction(written.replace(" ", ""))
+    except ZeroDivisionError:
+        pass
+    raise ValueError(advice)
 
 
 def _duration(text: object) -> int:
@@ -87,7 +95,7 @@ Rate = Annotated[
         {
             "anyOf": [
                 {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_RATE},
-                {"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,9}| ?/ ?[0-9]+)?$"},
+                {"type": "string", "pattern": f"^{_RATE}$"},
             ],
             "examples": [1, 1.2, "1/2"],
         }
@@ -100,7 +108,7 @@ Money = Annotated[
         {
             "anyOf": [
                 {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_MONEY},
-                {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$"},
+                {"type": "string", "pattern": f"^{_MONEY}$"},
             ],
             "examples": [200, "19.90"],
         }

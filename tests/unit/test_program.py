@@ -98,7 +98,9 @@ def test_a_rate_is_exact(written: str, exact: Fraction) -> None:
     assert rate_of(written) == exact
 
 
-@pytest.mark.parametrize("written", ["0", "-1", "1/0", "much", "", "10001", "0.0000000001", ".nan", ".inf", "[1]"])
+@pytest.mark.parametrize(
+    "written", ["0", "-1", "1/0", "much", "", "10001", "0.0000000001", ".nan", ".inf", "[1]", "1e999999999"]
+)
 def test_a_rate_that_is_none_is_refused(written: str) -> None:
     assert re.search(r"rules\[0\]\.rate: ", refusal(edited("rate: 1.2", f"rate: {written}")))
 
@@ -155,6 +157,9 @@ def test_every_kind_of_expiry(kind: str, expiry: object) -> None:
         pytest.param("rate: 1.2", "step: {every: 0, points: 1}", ["rules[0].step.every: "], id="a step of nothing"),
         pytest.param("rate: 1.2", "step: {every: 1/3, points: 1}", ["rules[0].step.every: "], id="a third of a yuan"),
         pytest.param("rate: 1.2", "step: {every: .inf, points: 1}", ["rules[0].step.every: "], id="a step for ever"),
+        pytest.param(
+            "rate: 1.2", "step: {every: 1e999999999, points: 1}", ["rules[0].step.every: "], id="a billion digits"
+        ),
         pytest.param("rate: 1.2", "step: {every: 2}", ["rules[0].step.points: Field required"], id="a step to nowhere"),
         pytest.param(
             "rate: 1.2",
