@@ -133,14 +133,17 @@ async def _pass(
     with Progress(*columns, console=errors) as progress:
         sending = progress.add_task("sent", total=None, note="reading the baskets")
         bars = [progress.add_task(name, total=None, note="") for name in ("posted", "published")]
-        showing = asyncio.create_task(_show(progress, bars, follower, before))
+        done = asyncio.Event()
+        showing = asyncio.create_task(_show(progress, bars, follower, before, done))
         try:
             sent, last_arrival = await _send(settings, pool, progress, sending, first, last)
             now = _end(document, last_arrival)
             await _set_clock(pool, now)
             await follower.until_done(Instant(now - document.allowed_lateness))
         finally:
-            showing.cancel()
+            # Told to end, not cancelled: Kafka's client may swallow that, and the task would outlive the follower.
+            done.set()
+            await asyncio.wait({showing})
         _update(progress, bars, await follower.look(), before, 0.0)
     return sent, now
 
@@ -189,10 +192,12 @@ def _end(document: ProgramDocument, last_arrival: Instant) -> Instant:
     return Instant(calendar.end_of(calendar.day_of(last_arrival)) + document.allowed_lateness)
 
 
-async def _show(progress: Progress, bars: list[TaskID], follower: Follower, before: Standing) -> None:
+async def _show(
+    progress: Progress, bars: list[TaskID], follower: Follower, before: Standing, done: asyncio.Event
+) -> None:
     last = before
     at_s = time.monotonic()
-    while True:
+    while not done.is_set():
         await asyncio.sleep(LOOK_EVERY_S)
         standing = await follower.look()
         now_s = time.monotonic()
