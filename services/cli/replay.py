@@ -28,6 +28,9 @@ from shared.setup import SHARDS, open_ledger, set_up
 
 INSTALLATION = "demo"
 PROGRAM = Path("programs/loyalty-card.yaml")
+SHOW_END_S = 2.0
+"""How long a last look at the standing may take, also after Ctrl-C."""
+
 CLOCK_EVERY_ORDERS = 4_000
 """How often the replay's clock is moved on to what the brokers have."""
 
@@ -141,9 +144,10 @@ async def _pass(
             await _set_clock(pool, now)
             await follower.until_done(Instant(now - document.allowed_lateness))
         finally:
-            # Told to end, not cancelled: Kafka's client may swallow that, and the task would outlive the follower.
+            # Told to end as well: Kafka's client may swallow the cancellation, and the task would outlive the follower.
             done.set()
-            await asyncio.wait({showing})
+            showing.cancel()
+            await asyncio.wait({showing}, timeout=SHOW_END_S)
         _update(progress, bars, await follower.look(), before, 0.0)
     return sent, now
 
