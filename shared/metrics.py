@@ -21,9 +21,9 @@ from prometheus_client import (
 )
 
 from shared.contracts.defect import Defect
+from shared.contracts.inbound import CONTRACTS
 from shared.domain.model import Bucket, Outcome, PostingKind
-from shared.ledger.batch import CONFLICTING_DUPLICATE
-from shared.settings import ORDER_PAID
+from shared.ledger.batch import CONFLICTING_DUPLICATE, DEAD_LETTER, DUPLICATE
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -54,10 +54,6 @@ class CacheRead(StrEnum):
     """It was there, but something has fallen due since: PostgreSQL gave the answer."""
     AWAY = "away"
 
-
-DUPLICATE = "duplicate"
-DEAD_LETTER = "dead_letter"
-"""What becomes of a message besides an outcome, so that the sum over all outcomes is what was consumed."""
 
 CIRCULATING = (Bucket.AVAILABLE, Bucket.PENDING, Bucket.DEBT)
 """The buckets that somebody may still spend, or owes."""
@@ -133,7 +129,7 @@ EVENTS = _counter(
     "`dead_letter` needs a look at once; a rise of `too_late`, `too_early` or `no_program_in_force` says that a shop's"
     " clock or the program's dates are wrong. `duplicate` is harmless. No increase at all while events are sent: look"
     " at the lag, and whether the worker is ready.",
-    {"topic": [ORDER_PAID], "outcome": [*Outcome, DUPLICATE, DEAD_LETTER]},
+    {"topic": [*CONTRACTS], "outcome": [*Outcome, DUPLICATE, DEAD_LETTER]},
     of=[Process.EARN],
 )
 
@@ -142,7 +138,7 @@ DEAD_LETTERS = _counter(
     "Messages that could not be used and were kept in the table `dead_letters`, by topic and defect.",
     "Read `path` and `reason` of the newest rows and have the sender mended; the events around them were posted. A jump"
     " right after a deployment of ours or of the shop's is a reason to roll it back.",
-    {"topic": [ORDER_PAID], "defect": [*Defect, CONFLICTING_DUPLICATE]},
+    {"topic": [*CONTRACTS], "defect": [*Defect, CONFLICTING_DUPLICATE]},
     of=[Process.EARN],
 )
 

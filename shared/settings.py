@@ -8,6 +8,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ORDER_PAID = "order-paid"
+REFUND = "refund"
 POINTS_CHANGED = "points-changed"
 
 

@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from shared.contracts.contract import Decoded
 from shared.contracts.defect import Undecodable
-from shared.contracts.order_paid import DecodedOrder, decode
+from shared.contracts.inbound import decode_any
 from shared.domain.decide import decide
+from shared.domain.facts import Event, Sweep
 from shared.domain.ids import EventId, EventSource, MemberId
-from shared.domain.model import Account, OrderPaid, Outcome, Posting, RatedOrder, Sweep
+from shared.domain.model import Account, Outcome, Posting, RatedOrder
 from shared.domain.program import Programs
 from shared.domain.time import Instant
 
@@ -43,10 +45,10 @@ class Simulation:
         self._digests: dict[tuple[EventSource, EventId], bytes] = {}
 
     def feed(self, value: bytes, headers: Iterable[tuple[str, bytes]], arrived_at: Instant | None) -> None:
-        """Take in a message. It arrives at `arrived_at`, or without one when its order was paid."""
+        """Take in a message. It arrives at `arrived_at`, or without one when what it tells of happened."""
         self.events += 1
         try:
-            decoded = decode(value, tuple(headers))
+            decoded = decode_any(value, tuple(headers))
         except Undecodable as error:
             self.refused.append(Refused(self.events, error.path, error.reason))
             return
@@ -55,7 +57,7 @@ class Simulation:
         if first is not decoded.digest:
             self._repeated(first, decoded)
             return
-        self._decide(decoded, decoded.order.occurred_at if arrived_at is None else arrived_at)
+        self._decide(decoded, decoded.fact.occurred_at if arrived_at is None else arrived_at)
 
     def settle(self, until: Instant) -> None:
         """Let time pass for all members."""
@@ -63,18 +65,18 @@ class Simulation:
             decision = decide(member.account, Sweep(member.account.member_id, until), self._programs)
             self._keep(member, decision.account, decision.postings)
 
-    def _decide(self, decoded: DecodedOrder, arrived_at: Instant) -> None:
-        member_id = decoded.order.member_id
+    def _decide(self, decoded: Decoded, arrived_at: Instant) -> None:
+        member_id = decoded.fact.member_id
         member = self.members.get(member_id)
         if member is None:
             member = self.members[member_id] = Member(Account(member_id))
-        decision = decide(member.account, OrderPaid(decoded.ref, arrived_at, decoded.order), self._programs)
+        decision = decide(member.account, Event(decoded.ref, arrived_at, decoded.fact), self._programs)
         member.outcomes.append((decoded.ref.source, decoded.ref.event_id, decision.outcome))
         if decision.order is not None:
             member.orders.append(decision.order)
         self._keep(member, decision.account, decision.postings)
 
-    def _repeated(self, first: bytes, decoded: DecodedOrder) -> None:
+    def _repeated(self, first: bytes, decoded: Decoded) -> None:
         if first == decoded.digest:
             self.duplicates += 1
         else:
@@ -83,7 +85,7 @@ class Simulation:
 
     @staticmethod
     def _keep(member: Member, account: Account, postings: tuple[Posting, ...]) -> None:
-        """Remember the account without its closed lots: nothing falls due in them any more."""
+        """Remember the account without lots of which nothing is left, and against which no refund can be set."""
         member.postings += postings
-        lots = {lot_id: lot for lot_id, lot in account.lots.items() if lot.remaining}
+        lots = {lot_id: lot for lot_id, lot in account.lots.items() if lot.remaining or lot.expired}
         member.account = replace(account, lots=lots) if len(lots) < len(account.lots) else account

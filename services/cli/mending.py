@@ -10,17 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shared.contracts.defect import Undecodable
-from shared.contracts.order_paid import decode
+from shared.contracts.inbound import CONTRACTS
 from shared.domain.ids import EventId, EventSource
 from shared.ledger.batch import CONFLICTING_DUPLICATE
 from shared.ledger.database import Pool
 from shared.ledger.letters import Kept, Replayed, conflicts
-from shared.settings import ORDER_PAID, Settings
+from shared.settings import Settings
 
 STDIN = "-"
-
-DECODE = {ORDER_PAID: decode}
-"""How the messages of each topic are read."""
 
 
 class MendingError(Exception):
@@ -39,11 +36,11 @@ class Verdict:
 
 async def judge(pool: Pool, settings: Settings, message: Kept, shards: int) -> Verdict:
     """What a worker would make of a message: by the contract, and by what the ledger knows of its id."""
-    read = next((read for name, read in DECODE.items() if settings.topic(name) == message.topic), None)
-    if read is None:
+    contract = CONTRACTS.get(settings.short_topic(message.topic))
+    if contract is None:
         return Verdict(None, "unknown_topic", "topic", f"No worker of this installation reads {message.topic}.")
     try:
-        decoded = read(message.value, message.headers)
+        decoded = contract.decode(message.value, message.headers)
     except Undecodable as error:
         return Verdict(None, error.defect, error.path, error.reason)
     event = Replayed(EventSource(decoded.ref.source), EventId(decoded.ref.event_id), decoded.digest)

@@ -13,11 +13,10 @@ from aiokafka.errors import KafkaError
 
 from services.cli.config import console, fail, load_settings
 from shared.clock import wall_clock
+from shared.contracts.inbound import BY_TYPE
 from shared.contracts.order_paid import TYPE
 from shared.domain.time import rfc3339
 from shared.settings import ORDER_PAID, Settings
-
-TOPIC_BY_TYPE = {TYPE: ORDER_PAID}
 
 EventsFile = Annotated[Path, typer.Option("--events", help="CloudEvents as JSON, one a line.")]
 
@@ -89,7 +88,7 @@ def _address(line: bytes, number: int, path: Path) -> tuple[str, bytes]:
     """The topic of an event and its key."""
     try:
         event = orjson.loads(line)
-        topic = TOPIC_BY_TYPE[event["type"]]
+        topic = BY_TYPE[event["type"]].topic
         return topic, str(event["data"]["member_id"]).encode()
     except (ValueError, KeyError, TypeError):
         fail(f"{path}, line {number}: no event of a known type with a member in it; nothing was sent")

@@ -1,13 +1,14 @@
-"""The earn worker: paid orders become points."""
+"""The earn worker: what members did becomes points, and what is given back takes them back."""
 
+from collections.abc import Callable
 from typing import NoReturn
 
 from shared.contracts.defect import Undecodable
-from shared.contracts.order_paid import decode
+from shared.contracts.inbound import CONTRACTS
+from shared.domain.facts import Event
 from shared.domain.ids import EventId, EventSource
-from shared.domain.model import OrderPaid
 from shared.ledger.batch import Consumed, DeadLetter, Message, arrival_of
-from shared.settings import ORDER_PAID, Settings
+from shared.settings import Settings
 from shared.stream.app import run_worker
 from shared.stream.ingest import Ingest
 
@@ -15,8 +16,8 @@ WORKER = "earn"
 
 
 def ingest(settings: Settings) -> Ingest:
-    """The service that reads paid orders and posts what they earn."""
-    return Ingest(WORKER, [settings.topic(ORDER_PAID)], decode_message, settings)
+    """The service that reads what happened and posts what it comes to."""
+    return Ingest(WORKER, [settings.topic(name) for name in CONTRACTS], decoder(settings), settings)
 
 
 def run(settings: Settings) -> NoReturn:
@@ -24,17 +25,22 @@ def run(settings: Settings) -> NoReturn:
     run_worker(WORKER, settings, lambda: ingest(settings))
 
 
-def decode_message(message: Message) -> Consumed | DeadLetter:
-    """The order in a message, or a dead letter that says what is wrong with it."""
-    try:
-        decoded = decode(message.value, message.headers)
-    except Undecodable as error:
-        return DeadLetter(
-            message,
-            error.defect,
-            error.path,
-            error.reason,
-            None if error.source is None else EventSource(error.source),
-            None if error.event_id is None else EventId(error.event_id),
-        )
-    return Consumed(OrderPaid(decoded.ref, arrival_of(message), decoded.order), decoded.digest, message)
+def decoder(settings: Settings) -> Callable[[Message], Consumed | DeadLetter]:
+    """How messages are read: each by its topic's contract."""
+    decode_of = {settings.topic(name): contract.decode for name, contract in CONTRACTS.items()}
+
+    def decode(message: Message) -> Consumed | DeadLetter:
+        try:
+            decoded = decode_of[message.topic](message.value, message.headers)
+        except Undecodable as error:
+            return DeadLetter(
+                message,
+                error.defect,
+                error.path,
+                error.reason,
+                None if error.source is None else EventSource(error.source),
+                None if error.event_id is None else EventId(error.event_id),
+            )
+        return Consumed(Event(decoded.ref, arrival_of(message), decoded.fact), decoded.digest, message)
+
+    return decode

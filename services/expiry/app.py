@@ -10,8 +10,8 @@ from aiokafka.errors import KafkaError
 from mode import Service
 
 from shared.clock import now_of, wall_clock
+from shared.domain.facts import Sweep
 from shared.domain.ids import MemberId, Shard
-from shared.domain.model import Sweep
 from shared.domain.time import SECOND_US, Instant, rfc3339
 from shared.ledger import statements
 from shared.ledger.batch import Batch

@@ -2,14 +2,16 @@
 
 from typing import Any
 
-from shared.contracts import examples, order_paid, points_changed
+from shared.contracts import examples, order_paid, points_changed, refund
 from shared.contracts.fields import MAX_ATTRIBUTE_CHARS, NO_NUL
 
-CONTRACT_VERSION = "1.0.0"
+CONTRACT_VERSION = "1.1.0"
 """Of the contracts taken together. The middle number grows with every field that is added."""
 
 _KAFKA_BINDING_VERSION = "0.5.0"
 _SCHEMA_FORMAT = "application/schema+json;version=draft-2020-12"
+
+_BEST_KEY = "Best the member id, so that a member's events keep their order; any other is right, too."
 
 _ABOUT = """\
 Events that Pointstream reads and sends through Kafka, as CloudEvents 1.0 with JSON data.
@@ -37,6 +39,9 @@ def document() -> dict[str, Any]:
         "defaultContentType": "application/json",
         "channels": {
             "orderPaid": _channel("order-paid", "orderPaid", "Paid orders. Any partitioning and any order will do."),
+            "refund": _channel(
+                "refund", "refund", "What was given back of orders, also before the order itself, in any order."
+            ),
             "pointsChanged": _channel(
                 "points-changed",
                 "pointsChanged",
@@ -46,6 +51,7 @@ def document() -> dict[str, Any]:
         },
         "operations": {
             "earnPoints": _operation("receive", "orderPaid", "Decide what a paid order earns, and post it."),
+            "takePointsBack": _operation("receive", "refund", "Take back what was earned by what is given back."),
             "tellPoints": _operation("send", "pointsChanged", "Tell what a posting did to an account."),
         },
         "components": {
@@ -60,8 +66,16 @@ def document() -> dict[str, Any]:
                     "order-paid.v1",
                     order_paid.TYPE,
                     "An order was paid.",
-                    "Best the member id, so that a member's events keep their order; any other is right, too.",
+                    _BEST_KEY,
                     examples.ORDER_PAID,
+                    sent_by_us=False,
+                ),
+                "refund": _message(
+                    "refund.v1",
+                    refund.TYPE,
+                    "Something of an order was given back.",
+                    _BEST_KEY,
+                    examples.REFUND,
                     sent_by_us=False,
                 ),
                 "pointsChanged": _message(

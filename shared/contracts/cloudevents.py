@@ -16,8 +16,8 @@ from typing_extensions import TypedDict
 
 from shared.contracts.defect import Defect, Undecodable
 from shared.contracts.fields import ATTRIBUTE, MAX_ATTRIBUTE_CHARS, MAX_MESSAGE_BYTES
+from shared.domain.facts import EventRef
 from shared.domain.ids import EventId, EventSource
-from shared.domain.model import EventRef
 
 Headers = Sequence[tuple[str, bytes | None]]
 """A message's headers, as aiokafka gives and takes them."""

@@ -3,7 +3,7 @@ schemas."""
 
 from typing import Any, Final
 
-from shared.contracts import order_paid, points_changed
+from shared.contracts import order_paid, points_changed, refund
 
 ORDER_PAID: Final[dict[str, Any]] = {
     "headers": {
@@ -46,6 +46,27 @@ ORDER_PAID: Final[dict[str, Any]] = {
         "shipping": 495,
         "channel": "web",
         "occurred_at": "2026-03-01T13:30:00-05:00",
+    },
+}
+
+REFUND: Final[dict[str, Any]] = {
+    "headers": {
+        "ce_specversion": "1.0",
+        "ce_id": "b07c9d11-refund",
+        "ce_source": "/shop/online",
+        "ce_type": refund.TYPE,
+        "ce_time": "2026-03-09T09:12:40Z",
+        "ce_partitionkey": "m-1042",
+        "content-type": "application/json",
+    },
+    "payload": {
+        "refund_id": "r-5113",
+        "order_id": "o-77120",
+        "member_id": "m-1042",
+        "currency": "USD",
+        "reason": "return",
+        "lines": [{"line_id": "2", "quantity": 1}],
+        "occurred_at": "2026-03-09T04:12:31-05:00",
     },
 }
 

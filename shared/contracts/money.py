@@ -5,6 +5,8 @@ from types import MappingProxyType
 
 from iso4217 import Currency
 
+from shared.contracts.defect import Defect, Undecodable
+
 EXPONENTS: Mapping[str, int] = MappingProxyType(
     {currency.code: currency.exponent for currency in Currency if currency.exponent is not None}
 )
@@ -12,3 +14,12 @@ EXPONENTS: Mapping[str, int] = MappingProxyType(
 
 Codes without a minor unit (gold, test codes, baskets of currencies) are left out: nobody pays with them.
 """
+
+
+def exponent_of(currency: str) -> int:
+    """The exponent of a currency in `data.currency`. Raises `Undecodable` for a code that is none."""
+    exponent = EXPONENTS.get(currency)
+    if exponent is None:
+        reason = "The currency must be an ISO 4217 code in use, of a currency with a minor unit."
+        raise Undecodable(Defect.INVALID_FIELD, "data.currency", reason)
+    return exponent

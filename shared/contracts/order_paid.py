@@ -3,32 +3,19 @@
 The contract stands here once: the reader validates by it, and its JSON Schema is made from it.
 """
 
-from dataclasses import dataclass
-from datetime import datetime
-from hashlib import sha256
-from typing import Annotated, Final, Literal, NotRequired, cast
+from typing import Annotated, Literal, NotRequired, cast
 
-import orjson
-from pydantic import Field, TypeAdapter, ValidationError, with_config
+from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
 from shared.contracts import cloudevents
-from shared.contracts.defect import Defect, Undecodable
+from shared.contracts.contract import Contract, instant_in
 from shared.contracts.fields import ID, MAX_LINES, MAX_QUANTITY, Amount, Name, Timestamp
-from shared.contracts.money import EXPONENTS
-from shared.contracts.nul import check_for_nul
-from shared.contracts.refusal import refusal_of_data, refusal_of_event
-from shared.contracts.repeated_keys import check_for_repeated_keys, has_fewest_colons, is_shortest
+from shared.contracts.money import exponent_of
+from shared.contracts.repeated_keys import LeftOut
 from shared.contracts.sums import check_sums
+from shared.domain.facts import Order, OrderLine
 from shared.domain.ids import LineId, MemberId, OrderId
-from shared.domain.model import EventRef, Order, OrderLine
-from shared.domain.time import Instant, instant_of
-
-TYPE: Final = "pointstream.order-paid.v1"
-"""The CloudEvents type."""
-
-DIGEST_BYTES = 16
-_DIGEST_PREFIX = b"order-paid.v1\0"
 
 
 @with_config(cloudevents.STRICT)
@@ -98,90 +85,51 @@ class OrderPaidEvent(cloudevents.Attributes):
     """The order."""
 
 
-@dataclass(slots=True)
-class DecodedOrder:
-    """An order-paid event that keeps the contract.
-
-    `digest` is one of all fields of its data that the contract knows: the same for either mode, any spacing, escaping
-    and order of keys, and with an optional field left out or sent as its default. The same source and id with another
-    digest is another event under a used name.
-    """
-
-    ref: EventRef
-    digest: bytes
-    order: Order
-
-
-_read_data = TypeAdapter(OrderPaidData).validator.validate_json
-_read_event = TypeAdapter(OrderPaidEvent).validator.validate_json
-
-
-def decode(value: bytes | None, headers: cloudevents.Headers) -> DecodedOrder:
-    """The order in a Kafka message, in structured or binary mode. Raises `Undecodable`, and nothing else."""
-    value = cloudevents.check_size(value)
-    named = cloudevents.by_name(headers)
-    structured = cloudevents.is_structured(named)
-    if structured:
-        ref, data = _structured(value)
-    else:
-        ref = cloudevents.ref_of(named, TYPE)
-        data = _binary(value, ref)
-    try:
-        # Escaped is the only form in which JSON may hold it. To look for a backslash first is twice as fast.
-        if b"\\" in value and b"\\u0000" in value:
-            check_for_nul({"id": ref.event_id, "source": ref.source, "data": data})
-        canonical = orjson.dumps(data)
-        if structured or not is_shortest(value, canonical, data):
-            envelope = ref.event_id + ref.source if structured else None
-            if not has_fewest_colons(value, canonical, data, envelope):
-                check_for_repeated_keys(value, () if structured else ("data",))
-        return DecodedOrder(ref, _digest_of(canonical), _order_of(data))
-    except Undecodable as error:
-        raise error.in_event(ref.event_id, ref.source) from None
+def _left_out(data: OrderPaidData) -> LeftOut:
+    """How many members may have been left out, and how many characters they have with a comma each."""
+    members = chars = 0
+    for line in data["lines"]:
+        if line["category"] is None:
+            members += 1
+            chars += _CATEGORY
+        if line["brand"] is None:
+            members += 1
+            chars += _BRAND
+        if line["paid_in_points"] == 0:
+            members += 1
+            chars += _PAID_IN_POINTS
+    if data["shipping"] == 0:
+        members += 1
+        chars += _SHIPPING
+    if data["channel"] is None:
+        members += 1
+        chars += _CHANNEL
+    if data["store"] is None:
+        members += 1
+        chars += _STORE
+    return members, chars
 
 
-def _binary(value: bytes, ref: EventRef) -> OrderPaidData:
-    try:
-        data: OrderPaidData = _read_data(value)
-    except ValidationError as error:
-        raise refusal_of_data(error, value).in_event(ref.event_id, ref.source) from None
-    return data
-
-
-def _structured(value: bytes) -> tuple[EventRef, OrderPaidData]:
-    try:
-        event: OrderPaidEvent = _read_event(value)
-    except ValidationError as error:
-        raise refusal_of_event(error, value) from None
-    return EventRef(event["source"], event["id"], TYPE), event["data"]
-
-
-def _digest_of(canonical: bytes) -> bytes:
-    """The data as JSON, its fields in the contract's order, so that equal fields are equal bytes. No event of another
-    type has the same digest.
-
-    A digest is kept for good. A field that v1 gets later must be one without a default, so that orders without it
-    keep the digest that they have.
-    """
-    return sha256(_DIGEST_PREFIX + canonical).digest()[:DIGEST_BYTES]
+_CATEGORY = len('"category":null,')
+_BRAND = len('"brand":null,')
+_PAID_IN_POINTS = len('"paid_in_points":0,')
+_SHIPPING = len('"shipping":0,')
+_CHANNEL = len('"channel":null,')
+_STORE = len('"store":null,')
 
 
 def _order_of(data: OrderPaidData) -> Order:
     """The order as the domain knows it. Positional arguments: keywords would double what the call costs."""
-    exponent = EXPONENTS.get(data["currency"])
-    if exponent is None:
-        reason = "The currency must be an ISO 4217 code in use, of a currency with a minor unit."
-        raise Undecodable(Defect.INVALID_FIELD, "data.currency", reason)
     order = Order(
         data["order_id"],
         data["member_id"],
         data["currency"],
-        exponent,
+        exponent_of(data["currency"]),
         data["paid"],
         data["shipping"],
         data["channel"],
         data["store"],
-        _instant_of(data["occurred_at"]),
+        instant_in(data["occurred_at"], "data.occurred_at"),
         # Validation has filled in what may be left out, so these are the domain's lines already.
         cast("list[OrderLine]", data["lines"]),
     )
@@ -189,9 +137,6 @@ def _order_of(data: OrderPaidData) -> Order:
     return order
 
 
-def _instant_of(text: str) -> Instant:
-    try:
-        return instant_of(datetime.fromisoformat(text))
-    except ValueError as error:
-        reason = f"There is no such instant: {error}."
-        raise Undecodable(Defect.INVALID_FIELD, "data.occurred_at", reason) from None
+CONTRACT = Contract("order-paid.v1", OrderPaidEvent, OrderPaidData, left_out=_left_out, fact_of=_order_of)
+TYPE = CONTRACT.type
+decode = CONTRACT.decode

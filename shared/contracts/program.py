@@ -121,6 +121,9 @@ class ThresholdDocument(Part):
     """Units of the currency that the counted lines must come to, like 200."""
     points: Points
     """Given once an order."""
+    on_refund: domain.OnRefund = domain.OnRefund.RECOMPUTE
+    """When something is given back: `recompute` takes the points as soon as what remains is below the amount, `prorata`
+    takes them by line, `keep` leaves them while half of what was counted remains."""
 
 
 class WindowDocument(Part):
@@ -204,7 +207,8 @@ class RuleDocument(Part):
         if self.step is not None:
             return domain.Step(int(self.step.every * minor_units), self.step.points)
         if self.threshold is not None:
-            return domain.Threshold(int(self.threshold.from_ * minor_units), self.threshold.points)
+            at_least = int(self.threshold.from_ * minor_units)
+            return domain.Threshold(at_least, self.threshold.points, self.threshold.on_refund)
         return domain.PerItem(self.per_item or 0)
 
 
@@ -217,6 +221,16 @@ class BaseDocument(Part):
     """Count what was paid in points for a line too."""
     shipping: bool = False
     """Count what was paid for shipping too, with its tax: by line in proportion to what else counts."""
+
+
+class RefundsDocument(Part):
+    """How the points of what is given back are taken back."""
+
+    shortfall: domain.Shortfall = domain.Shortfall.DEBT
+    """When the member has spent them: `debt` is owed and repaid by the next points, `clip` writes them off, and
+    `cash_offset` tells the shop to keep their worth."""
+    wait: Duration = 30 * DAY_US
+    """How long a refund may wait for its order before it is listed as an orphan."""
 
 
 def _known_currency(code: str) -> str:
@@ -246,6 +260,8 @@ class ProgramDocument(Part):
     """An order that arrives later than this after its payment is refused."""
     future_tolerance: Duration = 300 * SECOND_US
     """An order whose payment lies further ahead of its arrival is refused."""
+    refunds: RefundsDocument = RefundsDocument()
+    """What becomes of an order's points when something of it is given back."""
     wallets: Annotated[dict[Name, WalletDocument], Field(min_length=1, max_length=20)]
     """The kinds of points, by name."""
     rules: Annotated[list[RuleDocument], Field(min_length=1, max_length=MAX_RULES)]
@@ -300,6 +316,7 @@ class ProgramDocument(Part):
             wallets={Wallet(name): wallet.to_domain(Wallet(name)) for name, wallet in self.wallets.items()},
             rules=tuple(rule.to_domain(self.currency) for rule in self.rules),
             groups=dict(self.groups),
+            refunds=domain.Refunds(self.refunds.shortfall, self.refunds.wait),
             allowed_lateness_us=self.allowed_lateness,
             late_tolerance_us=self.late_tolerance,
             future_tolerance_us=self.future_tolerance,

@@ -1,33 +1,48 @@
 """Keys that an object has twice: JSON's parsers disagree on which one counts, so neither is taken (docs/adr/0010)."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from shared.contracts.defect import Defect, Undecodable, path_of
 
 Path = tuple[int | str, ...]
 
+LeftOut = tuple[int, int]
+"""Of an event's data with all defaults filled in: how many members may have been left out of its message, and how many
+characters they have as JSON, with a comma each."""
+
 _ENVELOPE_KEYS = 5
 """specversion, id, source, type and data."""
 
 
-def is_shortest(value: bytes, canonical: bytes, data: Mapping[str, Any]) -> bool:
+def left_out_of(defaults: Mapping[str, object]) -> Callable[[Mapping[str, Any]], LeftOut]:
+    """What gives the `LeftOut` of data that have these optional fields, and none within others."""
+    chars = {name: len(json.dumps({name: value}, separators=(",", ":"))) - 1 for name, value in defaults.items()}
+
+    def left_out(data: Mapping[str, Any]) -> LeftOut:
+        missing = [name for name, value in defaults.items() if data[name] == value]
+        return len(missing), sum([chars[name] for name in missing])
+
+    return left_out
+
+
+def is_shortest(value: bytes, canonical: bytes, left_out: LeftOut) -> bool:
     """Whether a message in binary mode is as short as its data can be written, so that it has no room for a second key.
 
     `canonical` is the data as JSON without spaces, with defaults filled in. What equals its default may have been left
     out; a message that is as short as without all of these has nothing twice.
     """
-    return len(value) == len(canonical) - _left_out(data)[1]
+    return len(value) == len(canonical) - left_out[1]
 
 
-def has_fewest_colons(value: bytes, canonical: bytes, data: Mapping[str, Any], envelope: str | None) -> bool:
+def has_fewest_colons(value: bytes, canonical: bytes, left_out: LeftOut, envelope: str | None) -> bool:
     """Whether a message has no more colons than its known keys and texts must have, so that no key is there twice.
 
     `envelope` is the id and the source of a message in structured mode. A message with an escape in it may hide colons
     and says nothing.
     """
-    least = canonical.count(b":") - _left_out(data)[0]
+    least = canonical.count(b":") - left_out[0]
     if envelope is not None:
         least += _ENVELOPE_KEYS + envelope.count(":")
     return value.count(b":") == least and b"\\" not in value
@@ -81,36 +96,3 @@ def _paths(node: object, path: Path) -> Iterator[Path]:
                 yield from _paths(value, (*path, index))
         case _:
             pass
-
-
-def _left_out(data: Mapping[str, Any]) -> tuple[int, int]:
-    """How many members may have been left out, and how many characters they have with a comma each."""
-    members = chars = 0
-    for line in data["lines"]:
-        if line["category"] is None:
-            members += 1
-            chars += _CATEGORY
-        if line["brand"] is None:
-            members += 1
-            chars += _BRAND
-        if line["paid_in_points"] == 0:
-            members += 1
-            chars += _PAID_IN_POINTS
-    if data["shipping"] == 0:
-        members += 1
-        chars += _SHIPPING
-    if data["channel"] is None:
-        members += 1
-        chars += _CHANNEL
-    if data["store"] is None:
-        members += 1
-        chars += _STORE
-    return members, chars
-
-
-_CATEGORY = len('"category":null,')
-_BRAND = len('"brand":null,')
-_PAID_IN_POINTS = len('"paid_in_points":0,')
-_SHIPPING = len('"shipping":0,')
-_CHANNEL = len('"channel":null,')
-_STORE = len('"store":null,')

@@ -13,14 +13,15 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import ModelSchema, NullableSchema, WithDefaultSchema
 
-from shared.contracts import order_paid, points_changed
+from shared.contracts import points_changed
 from shared.contracts.asyncapi import document
+from shared.contracts.inbound import CONTRACTS
 from shared.contracts.program import ProgramDocument
 
 DIRECTORY = Path(__file__).parents[2] / "docs" / "contracts"
 
 DATA_OF: Mapping[str, Any] = {
-    "order-paid.v1": order_paid.OrderPaidData,
+    **{contract.name: contract.data for contract in CONTRACTS.values()},
     "points-changed.v1": points_changed.PointsChangedData,
 }
 """The type of each contract's data, by its name and version."""

@@ -1,8 +1,8 @@
 """Whether the amounts of an order agree with each other."""
 
 from shared.contracts.defect import Defect, Undecodable
+from shared.domain.facts import Order, OrderLine
 from shared.domain.ids import LineId
-from shared.domain.model import Order, OrderLine
 
 Fault = tuple[Defect, str, str]
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import assert_never
 
-from shared.domain.model import Order, OrderLine, RatedOrder
+from shared.domain.facts import Order, OrderLine
+from shared.domain.model import RatedOrder
 from shared.domain.program import Base, Choice, Match, PerItem, Program, Rate, Rule, Step, Threshold
 
 Gain = tuple[Rule, int, Sequence[int]]
@@ -26,8 +27,30 @@ def rate(order: Order, program: Program) -> tuple[RatedOrder, list[tuple[Rule, i
             gains.append((rule, *found))
     if program.groups:
         gains = _one_of_each_group(gains, program.groups)
-    shares = {rule.rule_id: by_line for rule, _, by_line in gains}
-    return RatedOrder(order, program.version, bases, shares), [(rule, points) for rule, points, _ in gains]
+    return _frozen(order, program, bases, gains), [(rule, points) for rule, points, _ in gains]
+
+
+def _frozen(order: Order, program: Program, bases: Sequence[int], gains: list[Gain]) -> RatedOrder:
+    lines = order.lines
+    return RatedOrder(
+        order.order_id,
+        order.member_id,
+        order.occurred_at,
+        order.currency,
+        order.paid,
+        program.version,
+        [line["line_id"] for line in lines],
+        [line["category"] for line in lines],
+        [line["quantity"] for line in lines],
+        [line["paid"] for line in lines],
+        bases,
+        {rule.rule_id: by_line for rule, _, by_line in gains},
+        {
+            rule.rule_id: _of_lines(rule.match, lines, bases)
+            for rule, _, _ in gains
+            if rule.match.of_line and isinstance(rule.earning, Threshold)
+        },
+    )
 
 
 def _one_of_each_group(gains: list[Gain], groups: Mapping[str, Choice]) -> list[Gain]:

@@ -1,48 +1,67 @@
 """`decide`: what one event comes to, for one account. Pure: the same arguments always give the same decision."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
 from shared.domain.accrue import rate
-from shared.domain.ids import LotId, OrderId, Wallet
+from shared.domain.entry import ISSUED, Entry
+from shared.domain.facts import Adjustment, Event, Order, Refund, Sweep
+from shared.domain.ids import LotId, OrderId, RuleId, Wallet
 from shared.domain.model import (
     BALANCE_LIMIT,
     Account,
     Bucket,
     Decision,
-    Event,
-    Lot,
-    Movement,
-    OrderPaid,
+    KnownOrder,
     Outcome,
     Posting,
     PostingKind,
-    Sweep,
+    RatedOrder,
 )
 from shared.domain.program import Program, Programs, Rule, Validity
-from shared.domain.settle import earlier, moved, repay, settle
+from shared.domain.reverse import claws, fits, refunded, take_available, take_back
+from shared.domain.settle import settle
 from shared.domain.time import Instant
 
-# Looking a member up in its enum costs more than all else that is done with it here.
-ISSUED, PENDING, AVAILABLE = Bucket.ISSUED, Bucket.PENDING, Bucket.AVAILABLE
-
-NO_DUE = Validity(None, None)
-"""Points that are there at once and for ever."""
+UNKNOWN = KnownOrder(None)
 
 
-def decide(account: Account, event: Event, programs: Programs) -> Decision:
+def decide(account: Account, event: Event | Sweep, programs: Programs) -> Decision:
     """Settle the account up to the event's effective instant, then decide the event.
 
     A refused event still settles its account. See `Outcome` for the names and the precedence of refusals.
     """
-    match event:
-        case OrderPaid():
-            return _decide_order(account, event, programs)
-        case Sweep():
-            account, postings = settle(account, event.arrived_at, programs)
-            return Decision(Outcome.POSTED if postings else Outcome.NOTHING_EARNED, account, postings, None)
-        case _:
-            assert_never(event)
+    if isinstance(event, Sweep):
+        account, settled = settle(account, event.arrived_at, programs)
+        return Decision(Outcome.POSTED if settled else Outcome.NOTHING_EARNED, account, settled)
+    fact = event.fact
+    effective_at = effective_instant(account, fact.occurred_at, event.arrived_at, programs)
+    account, settled = settle(account, effective_at, programs)
+    program = programs.in_force(fact.occurred_at)
+    if program is None:
+        return Decision(Outcome.NO_PROGRAM_IN_FORCE, account, settled)
+    if fact.occurred_at - event.arrived_at > program.future_tolerance_us:
+        return Decision(Outcome.TOO_EARLY, account, settled)
+    if isinstance(fact, Refund):
+        decision = _decide_refund(account, event, fact, programs, effective_at)
+    elif event.arrived_at - fact.occurred_at > program.late_tolerance_us:
+        return Decision(Outcome.TOO_LATE, account, settled)
+    else:
+        match fact:
+            case Order():
+                decision = _decide_order(account, event, fact, program, effective_at)
+            case Adjustment():
+                decision = _decide_adjustment(account, event, fact, program, effective_at)
+            case _:
+                assert_never(fact)
+    if not decision.postings:
+        decision.postings = settled
+        return decision
+    # What was issued late goes through its whole life at once.
+    decision.account, whole_life = settle(decision.account, effective_at, programs)
+    decision.postings = (*settled, *decision.postings, *whole_life)
+    return decision
 
 
 def effective_instant(account: Account, at: Instant, arrived_at: Instant, programs: Programs) -> Instant:
@@ -57,108 +76,108 @@ def effective_instant(account: Account, at: Instant, arrived_at: Instant, progra
     )
 
 
-def _decide_order(account: Account, event: OrderPaid, programs: Programs) -> Decision:
-    order = event.order
-    effective_at = effective_instant(account, order.occurred_at, event.arrived_at, programs)
-    account, settled = settle(account, effective_at, programs)
-    program = programs.in_force(order.occurred_at)
-    refusal = _refusal(account, event, program)
-    if refusal is not None or program is None:
-        return Decision(refusal or Outcome.NO_PROGRAM_IN_FORCE, account, settled, None)
-    rated, granted = rate(order, program)
-    if not granted:
-        return Decision(Outcome.NOTHING_EARNED, _with_order(account, order.order_id), settled, rated)
-    accrued, accrual = _accrue(account, event, granted, program, effective_at)
-    for buckets in accrual.balances.values():
-        if -buckets.get(ISSUED, 0) > BALANCE_LIMIT:
-            return Decision(Outcome.BALANCE_LIMIT_REACHED, account, settled, None)
-    account, whole_life = settle(accrued, effective_at, programs)
-    return Decision(Outcome.POSTED, account, (*settled, accrual, *whole_life), rated)
-
-
-def _refusal(account: Account, event: OrderPaid, program: Program | None) -> Outcome | None:
-    order = event.order
-    if program is None:
-        return Outcome.NO_PROGRAM_IN_FORCE
-    if order.occurred_at - event.arrived_at > program.future_tolerance_us:
-        return Outcome.TOO_EARLY
-    if event.arrived_at - order.occurred_at > program.late_tolerance_us:
-        return Outcome.TOO_LATE
+def _decide_order(account: Account, event: Event, order: Order, program: Program, effective_at: Instant) -> Decision:
     if order.currency != program.currency:
-        return Outcome.CURRENCY_NOT_ACCEPTED
-    if order.order_id in account.orders:
-        return Outcome.ORDER_ALREADY_PAID
-    return None
+        return Decision(Outcome.CURRENCY_NOT_ACCEPTED, account, ())
+    known = account.orders.get(order.order_id, UNKNOWN)
+    if known.rated is not None:
+        return Decision(Outcome.ORDER_ALREADY_PAID, account, ())
+    rated, granted = rate(order, program)
+    known = KnownOrder(rated, known.refunds)
+    if not granted:
+        return Decision(Outcome.NOTHING_EARNED, _knowing(account, order.order_id, known), (), rated)
+    entry = Entry(account)
+    rated.lots = _issue(entry, order, granted, program)
+    if known.refunds:
+        _take_back(entry, rated, (), known.refunds, program)
+    after, posting = entry.close(
+        PostingKind.ACCRUAL, event.ref, order.order_id, program.version, order.occurred_at, effective_at
+    )
+    if _beyond_limit(posting):
+        return Decision(Outcome.BALANCE_LIMIT_REACHED, account, ())
+    after.orders = {**after.orders, order.order_id: known}
+    return Decision(Outcome.POSTED, after, (posting,), rated)
 
 
-def _with_order(account: Account, order_id: OrderId) -> Account:
-    return replace(account, orders=account.orders | {order_id})
-
-
-def _by_lot(
-    granted: list[tuple[Rule, int]], program: Program, paid_at: Instant
-) -> dict[tuple[Wallet, Validity], list[tuple[Rule, int]]]:
-    grants: dict[tuple[Wallet, Validity], list[tuple[Rule, int]]] = {}
+def _issue(entry: Entry, order: Order, granted: Sequence[tuple[Rule, int]], program: Program) -> tuple[LotId, ...]:
+    """Issue what the rules gave: grants of one wallet that fall due together make one lot. Returns the lots."""
+    by_lot: dict[tuple[Wallet, Validity], list[tuple[RuleId | None, int]]] = {}
+    paid_at = order.occurred_at
     day = program.calendar.day_of(paid_at)
     for rule, points in granted:
-        grants.setdefault((rule.wallet, program.validity(rule, paid_at, day)), []).append((rule, points))
-    return grants
+        grants = by_lot.setdefault((rule.wallet, program.validity(rule, paid_at, day)), [])
+        grants.append((rule.rule_id, points))
+    lots = [
+        entry.issue(program.wallets[wallet], validity, grants, order.order_id)
+        for (wallet, validity), grants in by_lot.items()
+    ]
+    return tuple([lot_id for lot_id in lots if lot_id is not None])
 
 
-def _accrue(
-    account: Account,
-    event: OrderPaid,
-    granted: list[tuple[Rule, int]],
-    program: Program,
-    effective_at: Instant,
-) -> tuple[Account, Posting]:
-    """Issue what the rules gave: grants of one wallet that fall due together make one lot."""
-    order = event.order
-    order_id = order.order_id
-    movements: list[Movement] = []
-    lots = dict(account.lots)
-    debts = account.debts
-    lots_issued = account.lots_issued
-    next_due_at = account.next_due_at
-    for (wallet, validity), grants in _by_lot(granted, program, order.occurred_at).items():
-        lot_id: LotId | None = None
-        if program.wallets[wallet].spendable or validity != NO_DUE:
-            lots_issued += 1
-            lot_id = LotId(lots_issued)
-        bucket = AVAILABLE if validity.activates_at is None else PENDING
-        movements += [
-            Movement(wallet, ISSUED, bucket, amount, rule.rule_id, lot_id, order_id) for rule, amount in grants
-        ]
-        left = points = sum([amount for _, amount in grants])
-        if debts and bucket is AVAILABLE:
-            left, debts = repay(wallet, lot_id, points, debts, movements)
-        if lot_id is not None:
-            lot = lots[lot_id] = Lot(lot_id, wallet, order_id, points, left, *validity)
-            next_due_at = earlier(next_due_at, lot.due_at)
-    balances = moved(account.balances, movements)
-    after = Account(
-        account.member_id,
-        account.version + 1,
-        effective_at,
-        next_due_at,
-        lots_issued,
-        balances,
-        lots,
-        debts,
-        account.later_due_at,
-        account.orders | {order_id},
+def _take_back(
+    entry: Entry, order: RatedOrder, before: Sequence[Refund], after: Sequence[Refund], program: Program
+) -> bool:
+    """Take back what an order's refunds come to, less what it was before some of them; returns whether they are more
+    than was paid. Refunds that do not fit the order count nothing."""
+    now = refunded(order, [refund for refund in after if fits(refund, order)])
+    was = refunded(order, [refund for refund in before if fits(refund, order)])
+    taken = {rule.rule_id: points for rule, points in claws(order, was.parts, program)}
+    due = [(rule, points - taken[rule.rule_id]) for rule, points in claws(order, now.parts, program)]
+    take_back(entry, order, due, program)
+    return now.too_much
+
+
+def _decide_refund(
+    account: Account, event: Event, refund: Refund, programs: Programs, effective_at: Instant
+) -> Decision:
+    known = account.orders.get(refund.order_id, UNKNOWN)
+    if any(other.refund_id == refund.refund_id for other in known.refunds):
+        return Decision(Outcome.REFUND_ALREADY_COUNTED, account, ())
+    refunds = (*known.refunds, refund)
+    rated = known.rated
+    knowing = _knowing(account, refund.order_id, KnownOrder(rated, refunds))
+    if rated is None:
+        return Decision(Outcome.WAITING_FOR_ORDER, knowing, (), refund=refund)
+    if not fits(refund, rated):
+        return Decision(Outcome.REFUND_DOES_NOT_FIT, knowing, (), refund=refund)
+    entry = Entry(knowing)
+    program = programs.version(rated.program_version)
+    too_much = _take_back(entry, rated, known.refunds, refunds, program)
+    if not entry.movements:
+        outcome = Outcome.OVER_REFUNDED_NOTHING_TAKEN if too_much else Outcome.NOTHING_TO_TAKE_BACK
+        return Decision(outcome, knowing, (), refund=refund)
+    after, posting = entry.close(
+        PostingKind.REVERSAL, event.ref, rated.order_id, program.version, refund.occurred_at, effective_at
     )
-    posting = Posting(
-        account.member_id,
-        after.version,
-        PostingKind.ACCRUAL,
-        event.ref,
-        order_id,
-        program.version,
-        order.occurred_at,
-        effective_at,
-        tuple(movements),
-        balances,
-        next_due_at,
+    return Decision(Outcome.OVER_REFUNDED if too_much else Outcome.POSTED, after, (posting,), refund=refund)
+
+
+def _decide_adjustment(
+    account: Account, event: Event, adjustment: Adjustment, program: Program, effective_at: Instant
+) -> Decision:
+    policy = program.wallets.get(adjustment.wallet)
+    if policy is None:
+        return Decision(Outcome.WALLET_UNKNOWN, account, ())
+    entry = Entry(account)
+    if adjustment.points > 0:
+        validity = program.from_day(policy, program.calendar.day_of(adjustment.occurred_at))
+        entry.issue(policy, validity, [(None, adjustment.points)], None)
+    elif entry.available(policy.wallet) < -adjustment.points:
+        return Decision(Outcome.BALANCE_TOO_LOW, account, ())
+    else:
+        take_available(entry, policy, -adjustment.points, Bucket.ADJUSTED, None, None)
+    after, posting = entry.close(
+        PostingKind.ADJUSTMENT, event.ref, None, program.version, adjustment.occurred_at, effective_at
     )
-    return after, posting
+    if _beyond_limit(posting):
+        return Decision(Outcome.BALANCE_LIMIT_REACHED, account, ())
+    return Decision(Outcome.POSTED, after, (posting,))
+
+
+def _beyond_limit(posting: Posting) -> bool:
+    return any(-buckets.get(ISSUED, 0) > BALANCE_LIMIT for buckets in posting.balances.values())
+
+
+def _knowing(account: Account, order_id: OrderId, known: KnownOrder) -> Account:
+    """The account, knowing what became of an order."""
+    return replace(account, orders={**account.orders, order_id: known})

@@ -4,6 +4,7 @@ from typing import NewType
 
 MemberId = NewType("MemberId", str)
 OrderId = NewType("OrderId", str)
+RefundId = NewType("RefundId", str)
 LineId = NewType("LineId", str)
 EventId = NewType("EventId", str)
 EventSource = NewType("EventSource", str)

@@ -1,4 +1,4 @@
-"""What the domain speaks of: orders, accounts, lots, movements, postings and decisions.
+"""What the domain keeps: accounts with their lots and debts, orders as they were rated, movements, postings, decisions.
 
 Everything here is a value. Points are integers, money is in integer minor units, time is an `Instant`.
 """
@@ -6,19 +6,9 @@ Everything here is a value. Points are integers, money is in integer minor units
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypedDict
 
-from shared.domain.ids import (
-    EventId,
-    EventSource,
-    LineId,
-    LotId,
-    MemberId,
-    OrderId,
-    ProgramVersion,
-    RuleId,
-    Wallet,
-)
+from shared.domain.facts import EventRef, Refund
+from shared.domain.ids import LineId, LotId, MemberId, OrderId, ProgramVersion, RuleId, Wallet
 from shared.domain.time import EPOCH, Instant
 
 BALANCE_LIMIT = 10**18
@@ -36,6 +26,12 @@ class Bucket(StrEnum):
     CLAWED_BACK = "clawed_back"
     DEBT = "debt"
     """Minus what the member owes: points that were taken back when they were already spent."""
+    WRITTEN_OFF = "written_off"
+    """Minus what was let go: points to be taken back that were already spent, where the program takes no debt."""
+    CASH_OFFSET = "cash_offset"
+    """Minus what the shop keeps from refunds instead: points to be taken back that were already spent."""
+    ADJUSTED = "adjusted"
+    """What operators took."""
 
 
 class PostingKind(StrEnum):
@@ -44,7 +40,10 @@ class PostingKind(StrEnum):
     ACCRUAL = "accrual"
     SETTLEMENT = "settlement"
     """Something fell due: lots became active, or expired."""
+    REVERSAL = "reversal"
+    """Points of an order were taken back, since something of it was refunded."""
     ADJUSTMENT = "adjustment"
+    """An operator gave or took points."""
 
 
 class Outcome(StrEnum):
@@ -63,82 +62,33 @@ class Outcome(StrEnum):
     """The program does not rate this currency."""
     ORDER_ALREADY_PAID = "order_already_paid"
     """Another event has paid this order of this member before; an order earns once."""
+    REFUND_ALREADY_COUNTED = "refund_already_counted"
+    """Another event has told of this refund of this order before; a refund counts once."""
+    WAITING_FOR_ORDER = "waiting_for_order"
+    """The order of the refund was not accepted yet. When it is, the refund counts at once."""
+    REFUND_DOES_NOT_FIT = "refund_does_not_fit"
+    """The order has another currency than the refund, or not all of its lines: the refund counts nothing."""
+    WALLET_UNKNOWN = "wallet_unknown"
+    """The program has no such wallet."""
     BALANCE_LIMIT_REACHED = "balance_limit_reached"
     """The points would take the account past `BALANCE_LIMIT`."""
+    BALANCE_TOO_LOW = "balance_too_low"
+    """More points were to be taken than are available."""
     NOTHING_EARNED = "nothing_earned"
     """The order is kept, but no rule gave a point for it."""
+    OVER_REFUNDED_NOTHING_TAKEN = "over_refunded_nothing_taken"
+    """More was refunded than was paid. The order has no points left to take back."""
+    NOTHING_TO_TAKE_BACK = "nothing_to_take_back"
+    """The refund is kept, but takes no point."""
+    OVER_REFUNDED = "over_refunded"
+    """More was refunded than was paid, which counts as all of it. Points moved."""
     POSTED = "posted"
     """Points moved."""
 
-
-class OrderLine(TypedDict):
-    """One line of an order. Amounts are minor units of the order's currency, for the whole line.
-
-    A dictionary, because that is what an order is decoded to: to make an object of each line would cost as much again.
-    Nothing ever changes it.
-    """
-
-    line_id: LineId
-    sku: str
-    category: str | None
-    brand: str | None
-    quantity: int
-    list_price: int
-    discount: int
-    tax: int
-    paid: int
-    """Paid in money for this line: after discounts, with its tax, without the part paid in points."""
-    paid_in_points: int
-
-
-@dataclass(slots=True)
-class Order:
-    """A paid order. `exponent` is the ISO 4217 exponent of its currency: 2 for USD, 0 for JPY."""
-
-    order_id: OrderId
-    member_id: MemberId
-    currency: str
-    exponent: int
-    paid: int
-    shipping: int
-    channel: str | None
-    store: str | None
-    occurred_at: Instant
-    lines: Sequence[OrderLine]
-
-
-@dataclass(slots=True)
-class EventRef:
-    """The identity of an event as its producer gave it: (source, id) is unique."""
-
-    source: EventSource
-    event_id: EventId
-    event_type: str
-
-
-@dataclass(slots=True)
-class OrderPaid:
-    """An order was paid. `arrived_at` is the instant at which the log took the event in."""
-
-    ref: EventRef
-    arrived_at: Instant
-    order: Order
-
     @property
-    def member_id(self) -> MemberId:
-        return self.order.member_id
-
-
-@dataclass(slots=True)
-class Sweep:
-    """Time has passed: settle what fell due at or before `arrived_at`. It is nobody's event and is not recorded."""
-
-    member_id: MemberId
-    arrived_at: Instant
-
-
-Event = OrderPaid | Sweep
-"""What can be decided."""
+    def moves_points(self) -> bool:
+        """Whether an event of this outcome has a posting."""
+        return self in (Outcome.POSTED, Outcome.OVER_REFUNDED)
 
 
 @dataclass(slots=True)
@@ -146,7 +96,7 @@ class Lot:
     """Points of one wallet that were issued together and fall due together.
 
     `remaining` of `issued` are still there. `activates_at` is set while the lot is pending and None from then on;
-    `expires_at` None means never.
+    `expires_at` None means never. `expired` points of it ended unspent, and no refund has been set against them.
     """
 
     lot_id: LotId
@@ -156,6 +106,7 @@ class Lot:
     remaining: int
     activates_at: Instant | None
     expires_at: Instant | None
+    expired: int = 0
 
     @property
     def due_at(self) -> Instant | None:
@@ -179,13 +130,46 @@ Balances = Mapping[Wallet, Mapping[Bucket, int]]
 
 
 @dataclass(slots=True)
+class RatedOrder:
+    """An accepted order as it was rated. Frozen: a refund takes its share of these points, whatever the rules say then.
+
+    By line: its id, category, pieces, minor units paid, base in minor units, and the points of each rule that gave
+    some. `counted` has the bases that a threshold counted, where its filter left lines out. `lots` are those that its
+    points were issued into.
+    """
+
+    order_id: OrderId
+    member_id: MemberId
+    occurred_at: Instant
+    currency: str
+    paid: int
+    program_version: ProgramVersion
+    line_ids: Sequence[LineId]
+    categories: Sequence[str | None]
+    quantities: Sequence[int]
+    paid_by_line: Sequence[int]
+    bases: Sequence[int]
+    points: Mapping[RuleId, Sequence[int]]
+    counted: Mapping[RuleId, Sequence[int]]
+    lots: tuple[LotId, ...] = ()
+
+
+@dataclass(slots=True)
+class KnownOrder:
+    """What is known of an order: how it was rated (None: it was not accepted yet), and its refunds, oldest first."""
+
+    rated: RatedOrder | None
+    refunds: tuple[Refund, ...] = ()
+
+
+@dataclass(slots=True)
 class Account:
     """What is known of a member before a decision.
 
     `next_due_at` is the least instant at which something falls due, None when nothing will. `lots` holds the open lots
-    that the decision may need: at least all that fall due by the event's arrival; `later_due_at` is the least due
-    instant among those that were left out. `orders` are the ids, out of those that the decision asked for, which the
-    member has already paid. An account that nobody has seen has version 0.
+    that the decision may need: at least all that fall due by the event's arrival, and for a refund or an adjustment
+    all; `later_due_at` is the least due instant among those that were left out. `orders` are those that the decision
+    asked for, as far as anything is known of them. An account that nobody has seen has version 0.
     """
 
     member_id: MemberId
@@ -197,7 +181,7 @@ class Account:
     lots: Mapping[LotId, Lot] = field(default_factory=dict)
     debts: tuple[Debt, ...] = ()
     later_due_at: Instant | None = None
-    orders: frozenset[OrderId] = frozenset()
+    orders: Mapping[OrderId, KnownOrder] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -231,26 +215,14 @@ class Posting:
 
 
 @dataclass(slots=True)
-class RatedOrder:
-    """An accepted order as it was rated: by line the base in minor units, and the points of each rule that gave some.
-
-    It is frozen: a refund takes its share of these points, whatever the rules say by then.
-    """
-
-    order: Order
-    program_version: ProgramVersion
-    bases: Sequence[int]
-    points: Mapping[RuleId, Sequence[int]]
-
-
-@dataclass(slots=True)
 class Decision:
-    """What an event comes to: an outcome, the account after it, its postings, and the order to keep.
+    """What an event comes to: an outcome, the account after it, its postings, and the order and the refund to keep.
 
-    Without postings the account is as it was.
+    Without postings the account is as it was, but for what it knows of orders.
     """
 
     outcome: Outcome
     account: Account
     postings: tuple[Posting, ...]
-    order: RatedOrder | None
+    order: RatedOrder | None = None
+    refund: Refund | None = None

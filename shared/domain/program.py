@@ -7,8 +7,8 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Literal, NamedTuple, assert_never
 
+from shared.domain.facts import Order
 from shared.domain.ids import ProgramVersion, RuleId, Wallet
-from shared.domain.model import Order
 from shared.domain.time import DAY_US, Calendar, Instant, add_months
 
 
@@ -28,12 +28,24 @@ class Step:
     points: int
 
 
+class OnRefund(StrEnum):
+    """What becomes of a threshold's bonus when something of its order is given back (SEMANTICS, Refunds)."""
+
+    RECOMPUTE = "recompute"
+    """It is taken back as soon as what remains is below the threshold."""
+    PRORATA = "prorata"
+    """It is taken back by line, like everything else."""
+    KEEP = "keep"
+    """It stays while at least half of what it counted remains."""
+
+
 @dataclass(frozen=True, slots=True)
 class Threshold:
     """`points` once, for an order that has at least `at_least` minor units (满200送50)."""
 
     at_least: int
     points: int
+    on_refund: OnRefund
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +182,25 @@ class WalletPolicy:
     expiry: Expiry
 
 
+class Shortfall(StrEnum):
+    """What becomes of points that a refund takes back when the member has spent them (SEMANTICS, Refunds)."""
+
+    DEBT = "debt"
+    """The member owes them."""
+    CLIP = "clip"
+    """They are written off."""
+    CASH_OFFSET = "cash_offset"
+    """They are told to the shop, which keeps their worth from what it gives back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refunds:
+    """How points are taken back. A refund whose order does not come within `wait_us` is an orphan."""
+
+    shortfall: Shortfall
+    wait_us: int
+
+
 @dataclass(frozen=True, slots=True)
 class Base:
     """What counts beyond the money paid for a line after discounts, without tax (SEMANTICS, Accrual)."""
@@ -198,6 +229,7 @@ class Program:
     wallets: dict[Wallet, WalletPolicy]
     rules: tuple[Rule, ...]
     groups: Mapping[str, Choice]
+    refunds: Refunds
     allowed_lateness_us: int
     late_tolerance_us: int
     future_tolerance_us: int
@@ -226,6 +258,10 @@ class Program:
             validity = self._validity_by_day[rule.rule_id, day] = self._of_day(rule.pending, expiry, day)
         return validity
 
+    def from_day(self, policy: WalletPolicy, day: date) -> Validity:
+        """How long points of a wallet are good that are there at once, on a local day."""
+        return self._of_day(None, policy.expiry, day)
+
     def _of_day(self, pending: Pending | None, expiry: Expiry, day: date) -> Validity:
         if pending is None:
             return Validity(None, self._end(expiry, day))
@@ -249,18 +285,23 @@ class Program:
 class Programs:
     """All versions of an installation's program. An event is decided by the one in force when it happened."""
 
-    __slots__ = ("_starts", "_versions", "allowed_lateness_us")
+    __slots__ = ("_by_version", "_starts", "_versions", "allowed_lateness_us")
 
     def __init__(self, versions: list[Program]) -> None:
         if not versions:
             raise ValueError("at least one program version is needed")
         self._versions = sorted(versions, key=lambda program: (program.effective_from, program.version))
+        self._by_version = {program.version: program for program in versions}
         self._starts = [program.effective_from for program in self._versions]
         self.allowed_lateness_us = max(program.allowed_lateness_us for program in versions)
         """The largest of all versions: the watermark and every event use the same."""
 
     def __len__(self) -> int:
         return len(self._versions)
+
+    def version(self, version: ProgramVersion) -> Program:
+        """The version of that number."""
+        return self._by_version[version]
 
     def in_force(self, at: Instant) -> Program | None:
         """The version in force at an instant; None before the first."""

@@ -5,9 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from shared.domain.facts import Event, Sweep
 from shared.domain.ids import EventId, EventSource
-from shared.domain.model import OrderPaid, Outcome, PostingKind, Sweep
+from shared.domain.model import Outcome, PostingKind
 from shared.domain.time import Instant, from_unix_us
+
+DUPLICATE = "duplicate"
+DEAD_LETTER = "dead_letter"
+"""What becomes of a message besides an outcome, so that the sum over all outcomes is what was consumed."""
 
 CONFLICTING_DUPLICATE = "conflicting_duplicate"
 """The defect of an event whose id was used before for something else."""
@@ -51,7 +56,7 @@ def arrival_of(message: Message) -> Instant:
 class Consumed:
     """A readable event, with the digest of what it says and the message it came in."""
 
-    event: OrderPaid
+    event: Event
     digest: bytes
     message: Message
 
@@ -102,9 +107,12 @@ class Batch:
 
 @dataclass(slots=True)
 class Posted:
-    """What became of a batch."""
+    """What became of a batch. `events` counts its messages by topic and outcome, where duplicates and dead letters have
+    one too; `defects` the dead letters by topic and defect."""
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
+    events: Counter[tuple[str, str]] = field(default_factory=Counter)
+    defects: Counter[tuple[str, str]] = field(default_factory=Counter)
     duplicates: int = 0
     dead_letters: int = 0
     postings: int = 0

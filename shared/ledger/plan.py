@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared.domain.decide import decide
+from shared.domain.facts import Event, Refund, Sweep
 from shared.domain.ids import EventId, EventSource, MemberId, Shard
-from shared.domain.model import Account, Event, Outcome, Posting, RatedOrder
+from shared.domain.model import Account, Outcome, Posting, RatedOrder
 from shared.domain.program import Programs
 from shared.ledger.batch import CONFLICTING_DUPLICATE, Batch, Consumed, DeadLetter
 
@@ -33,15 +34,27 @@ class Change:
 
 
 @dataclass(slots=True)
+class KeptRefund:
+    """A refund to keep: the `number`-th of its order."""
+
+    shard: Shard
+    event: Event
+    refund: Refund
+    number: int
+    outcome: Outcome
+
+
+@dataclass(slots=True)
 class Plan:
     """What a batch writes."""
 
     changes: Sequence[Change] = ()
     orders: list[tuple[Shard, RatedOrder]] = field(default_factory=list)
+    refunds: list[KeptRefund] = field(default_factory=list)
     consumed: list[tuple[Consumed, Outcome]] = field(default_factory=list)
     postings: list[tuple[Shard, Posting]] = field(default_factory=list)
     dead_letters: Sequence[DeadLetter] = ()
-    duplicates: int = 0
+    duplicates: Sequence[Consumed] = ()
 
 
 def plan(batch: Batch, state: State, programs: Programs) -> Plan:
@@ -63,7 +76,7 @@ def plan(batch: Batch, state: State, programs: Programs) -> Plan:
 
 
 def _decide(
-    event: Event,
+    event: Event | Sweep,
     planned: Plan,
     accounts: dict[MemberId, Account],
     shards: Mapping[MemberId, Shard],
@@ -77,23 +90,28 @@ def _decide(
         planned.postings.append((shard, posting))
     if decision.order is not None:
         planned.orders.append((shard, decision.order))
+    if decision.refund is not None and isinstance(event, Event):
+        number = len(decision.account.orders[decision.refund.order_id].refunds)
+        planned.refunds.append(KeptRefund(shard, event, decision.refund, number, decision.outcome))
     return decision.outcome
 
 
-def _dedupe(items: Sequence[Consumed], known: Mapping[Key, bytes]) -> tuple[list[Consumed], list[DeadLetter], int]:
-    """Split a batch into events that are new, dead letters for ids that were used for something else, and a count of
-    plain duplicates. The first use of an id stands, in the batch as in the database."""
+def _dedupe(
+    items: Sequence[Consumed], known: Mapping[Key, bytes]
+) -> tuple[list[Consumed], list[DeadLetter], list[Consumed]]:
+    """Split a batch into events that are new, dead letters for ids that were used for something else, and plain
+    duplicates. The first use of an id stands, in the batch as in the database."""
     seen = dict(known)
     fresh: list[Consumed] = []
     conflicts: list[DeadLetter] = []
-    duplicates = 0
+    duplicates: list[Consumed] = []
     for item in items:
         ref = item.event.ref
         first = seen.setdefault((ref.source, ref.event_id), item.digest)
         if first is item.digest:
             fresh.append(item)
         elif first == item.digest:
-            duplicates += 1
+            duplicates.append(item)
         else:
             conflicts.append(
                 DeadLetter(

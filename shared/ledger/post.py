@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import asyncpg
 import structlog
 
-from shared.domain.model import Event
+from shared.domain.facts import Event, Sweep
 from shared.domain.program import Programs
 from shared.ledger import statements, write
-from shared.ledger.batch import Batch, Consumed, FencedError, LetterLimits, Posted
+from shared.ledger.batch import DEAD_LETTER, DUPLICATE, Batch, Consumed, FencedError, LetterLimits, Posted
 from shared.ledger.database import Connection, Pool, writing
 from shared.ledger.dead_letters import check_limits, write_dead_letters
 from shared.ledger.plan import Key, Plan, State, plan
@@ -63,15 +63,23 @@ class Poster:
 async def _post(connection: Connection, batch: Batch, programs: Programs, shards: int) -> Posted:
     await check_programs(connection, programs)
     await _advance_offsets(connection, batch)
-    events: list[Event] = [*[item.event for item in batch.events], *batch.sweeps]
+    events: list[Event | Sweep] = [*[item.event for item in batch.events], *batch.sweeps]
     accounts, shard_by_member = await lock_accounts(connection, events, shards)
     digests = await _find_consumed(connection, batch.events, shards)
     planned = plan(batch, State(accounts, shard_by_member, digests), programs)
     await _write(connection, planned, batch.limits, shards)
+    return _counted(planned)
+
+
+def _counted(planned: Plan) -> Posted:
     posted = Posted(
-        duplicates=planned.duplicates, dead_letters=len(planned.dead_letters), postings=len(planned.postings)
+        duplicates=len(planned.duplicates), dead_letters=len(planned.dead_letters), postings=len(planned.postings)
     )
     posted.outcomes.update([outcome for _, outcome in planned.consumed])
+    posted.events.update([(item.message.topic, outcome.value) for item, outcome in planned.consumed])
+    posted.events.update([(item.message.topic, DUPLICATE) for item in planned.duplicates])
+    posted.events.update([(letter.message.topic, DEAD_LETTER) for letter in planned.dead_letters])
+    posted.defects.update([(letter.message.topic, letter.defect) for letter in planned.dead_letters])
     posted.kinds.update([posting.kind for _, posting in planned.postings])
     return posted
 
@@ -80,6 +88,7 @@ async def _write(connection: Connection, planned: Plan, limits: LetterLimits | N
     """The journal comes last: its positions are taken under locks that end with the transaction."""
     await write.write_accounts(connection, planned.changes)
     await write.write_orders(connection, planned.orders)
+    await write.write_refunds(connection, planned.refunds)
     await write_dead_letters(connection, planned.dead_letters)
     await check_limits(connection, planned.dead_letters, limits)
     await write.write_consumed(connection, planned.consumed, shards)

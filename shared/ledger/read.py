@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import orjson
 
+from shared.domain.facts import EventRef
 from shared.domain.ids import MemberId
-from shared.domain.model import Bucket, EventRef, Movement, Posting, PostingKind
+from shared.domain.model import Bucket, Movement, Posting, PostingKind
 from shared.domain.time import Instant
 from shared.ledger import statements
 from shared.ledger.database import Connection, Record

@@ -2,21 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import assert_never
 
 import orjson
 
+from shared.domain.facts import Adjustment, Event, Order, Refund, Sweep
 from shared.domain.ids import LotId, MemberId, OrderId, Shard, Wallet
-from shared.domain.model import Account, Bucket, Debt, Event, Lot, OrderPaid
+from shared.domain.model import Account, Bucket, Debt, Lot
 from shared.domain.time import Instant
 from shared.ledger import statements
 from shared.ledger.database import Connection, Pool, Record
+from shared.ledger.orders import known_order
 from shared.ledger.sharding import shard_of
 
 Accounts = dict[MemberId, Account]
 
 
 async def lock_accounts(
-    connection: Connection, events: Sequence[Event], shards: int
+    connection: Connection, events: Sequence[Event | Sweep], shards: int
 ) -> tuple[Accounts, dict[MemberId, Shard]]:
     """The accounts that the events are about, locked, with the state that deciding them takes; and their shards.
 
@@ -31,40 +34,56 @@ async def lock_accounts(
         account = _account(row)
         member_id = account.member_id
         accounts[member_id] = account
-        if account.next_due_at is not None and account.next_due_at <= needs.until[member_id]:
+        if member_id in needs.takes:
+            pass  # all of its open lots are loaded
+        elif account.next_due_at is not None and account.next_due_at <= needs.until[member_id]:
             due[member_id] = needs.until[member_id]
         if _owes(account):
             owing.append(member_id)
+    if needs.orders:
+        await _load_orders(connection, accounts, needs)
     if due:
         await _load_due_lots(connection, accounts, needs.shards, due)
+    if needs.takes:
+        await _load_open_lots(connection, accounts, needs)
     if owing:
         await _load_debts(connection, accounts, needs.shards, owing)
-    if needs.orders:
-        await _load_orders(connection, accounts, needs.orders)
     return accounts, needs.shards
 
 
 @dataclass(slots=True)
 class _Needs:
-    """What the events of a batch need: the members' shards, up to when their lots, and which orders."""
+    """What the events of a batch need: the members' shards, up to when their lots, and which orders. `takes` are the
+    members from whom points may be taken, which may be out of any of their lots."""
 
     shards: dict[MemberId, Shard] = field(default_factory=dict)
     until: dict[MemberId, Instant] = field(default_factory=dict)
-    orders: list[tuple[Shard, MemberId, OrderId]] = field(default_factory=list)
+    orders: dict[tuple[MemberId, OrderId], bool] = field(default_factory=dict)
+    """Whether the lines of each are needed too."""
+    takes: set[MemberId] = field(default_factory=set)
 
 
-def _needs(events: Sequence[Event], shards: int) -> _Needs:
+def _needs(events: Sequence[Event | Sweep], shards: int) -> _Needs:
     needs = _Needs()
     for event in events:
         member_id = event.member_id
-        shard = needs.shards.get(member_id)
-        if shard is None:
-            shard = needs.shards[member_id] = shard_of(member_id, shards)
+        if member_id not in needs.shards:
+            needs.shards[member_id] = shard_of(member_id, shards)
             needs.until[member_id] = event.arrived_at
         elif event.arrived_at > needs.until[member_id]:
             needs.until[member_id] = event.arrived_at
-        if isinstance(event, OrderPaid):
-            needs.orders.append((shard, member_id, event.order.order_id))
+        if isinstance(event, Sweep):
+            continue
+        match event.fact:
+            case Order(order_id=order_id):
+                needs.orders.setdefault((member_id, order_id), False)
+            case Refund(order_id=order_id):
+                needs.orders[member_id, order_id] = True
+                needs.takes.add(member_id)
+            case Adjustment():
+                needs.takes.add(member_id)
+            case _:
+                assert_never(event.fact)
     return needs
 
 
@@ -144,6 +163,7 @@ def _lot(row: Record) -> Lot:
         remaining=row["remaining"],
         activates_at=row["activates_at"],
         expires_at=row["expires_at"],
+        expired=row["expired"],
     )
 
 
@@ -156,11 +176,41 @@ async def _load_debts(
         account.debts = (*account.debts, Debt(Wallet(row["wallet"]), OrderId(row["order_id"]), row["amount"]))
 
 
-async def _load_orders(
-    connection: Connection, accounts: Accounts, orders: list[tuple[Shard, MemberId, OrderId]]
-) -> None:
-    shard, member_id, order_id = zip(*orders, strict=True)
-    rows = await connection.fetch(statements.FIND_ORDERS, shard, member_id, order_id)
+async def _load_orders(connection: Connection, accounts: Accounts, needs: _Needs) -> None:
+    members = [member_id for member_id, _ in needs.orders]
+    rows = await connection.fetch(
+        statements.LOAD_ORDERS,
+        [needs.shards[member_id] for member_id in members],
+        members,
+        [order_id for _, order_id in needs.orders],
+        list(needs.orders.values()),
+    )
     for row in rows:
         account = accounts[row["member_id"]]
-        account.orders = account.orders | {row["order_id"]}
+        account.orders = {**account.orders, row["order_id"]: known_order(row)}
+
+
+async def _load_open_lots(connection: Connection, accounts: Accounts, needs: _Needs) -> None:
+    """Put all open lots of members from whom points may be taken into their accounts, and those of refunded orders."""
+    members = list(needs.takes)
+    of_orders = [
+        (needs.shards[member_id], member_id, lot_id)
+        for member_id in members
+        for known in accounts[member_id].orders.values()
+        if known.rated is not None
+        for lot_id in known.rated.lots
+    ]
+    rows = await connection.fetch(
+        statements.LOAD_OPEN_LOTS,
+        [needs.shards[member_id] for member_id in members],
+        members,
+        [shard for shard, _, _ in of_orders],
+        [member_id for _, member_id, _ in of_orders],
+        [lot_id for _, _, lot_id in of_orders],
+    )
+    lots: dict[MemberId, dict[LotId, Lot]] = {member_id: {} for member_id in members}
+    for row in rows:
+        lots[row["member_id"]][row["lot_id"]] = _lot(row)
+    for member_id, found in lots.items():
+        accounts[member_id].lots = found
+        accounts[member_id].later_due_at = None

@@ -11,7 +11,8 @@ from shared.domain.model import Balances, Lot, Outcome, Posting, RatedOrder
 from shared.ledger import statements
 from shared.ledger.batch import Consumed
 from shared.ledger.database import Connection, copy
-from shared.ledger.plan import Change
+from shared.ledger.orders import dump_lines, dump_refund
+from shared.ledger.plan import Change, KeptRefund
 from shared.ledger.sharding import shard_of
 
 Row = tuple[object, ...]
@@ -27,9 +28,21 @@ _LOTS = (
     "remaining",
     "activates_at",
     "expires_at",
+    "expired",
 )
 _DEBTS = ("shard", "member_id", "debt_no", "wallet", "order_id", "amount")
 _ORDERS = ("shard", "member_id", "order_id", "occurred_at", "currency", "paid", "program_version", "lines")
+_REFUNDS = (
+    "shard",
+    "member_id",
+    "order_id",
+    "refund_no",
+    "arrived_at",
+    "source",
+    "event_id",
+    "outcome",
+    "parts",
+)
 _CONSUMED = ("shard", "source", "event_id", "event_type", "member_id", "digest", "outcome")
 _POSTINGS = (
     "shard",
@@ -78,7 +91,7 @@ async def write_accounts(connection: Connection, changes: Sequence[Change]) -> N
             if lot.lot_id > before.lots_issued:
                 new_lots.append(_lot_row(shard, after.member_id, lot))
             elif lot is not before.lots[lot.lot_id]:
-                changed_lots.append((shard, after.member_id, lot.lot_id, lot.remaining, lot.activates_at))
+                changed_lots.append((shard, after.member_id, lot.lot_id, lot.remaining, lot.activates_at, lot.expired))
         if before.debts or after.debts:
             owing.append(change)
     # In one order for all workers: rows that are not there yet cannot be locked before.
@@ -101,6 +114,7 @@ def _lot_row(shard: Shard, member_id: MemberId, lot: Lot) -> Row:
         lot.remaining,
         lot.activates_at,
         lot.expires_at,
+        lot.expired,
     )
 
 
@@ -118,15 +132,14 @@ async def write_orders(connection: Connection, orders: Iterable[tuple[Shard, Rat
     """Keep the accepted orders."""
     rows: list[Row] = []
     for shard, rated in orders:
-        order = rated.order
         rows.append(
             (
                 shard,
-                order.member_id,
-                order.order_id,
-                order.occurred_at,
-                order.currency,
-                order.paid,
+                rated.member_id,
+                rated.order_id,
+                rated.occurred_at,
+                rated.currency,
+                rated.paid,
                 rated.program_version,
                 dump_lines(rated),
             )
@@ -134,18 +147,23 @@ async def write_orders(connection: Connection, orders: Iterable[tuple[Shard, Rat
     await copy(connection, "orders", _ORDERS, rows)
 
 
-def dump_lines(rated: RatedOrder) -> bytes:
-    """What a refund needs of the lines, by column: a list for each field, and one for the points of each rule."""
-    lines = rated.order.lines
-    return orjson.dumps(
-        {
-            "line_id": [line["line_id"] for line in lines],
-            "category": [line["category"] for line in lines],
-            "paid": [line["paid"] for line in lines],
-            "base": rated.bases,
-            "points": rated.points,
-        }
-    )
+async def write_refunds(connection: Connection, refunds: Iterable[KeptRefund]) -> None:
+    """Keep what was given back, each behind the refunds of its order that were known before."""
+    rows = [
+        (
+            kept.shard,
+            kept.refund.member_id,
+            kept.refund.order_id,
+            kept.number,
+            kept.event.arrived_at,
+            kept.event.ref.source,
+            kept.event.ref.event_id,
+            kept.outcome,
+            dump_refund(kept.refund),
+        )
+        for kept in refunds
+    ]
+    await copy(connection, "refunds", _REFUNDS, rows)
 
 
 async def write_consumed(connection: Connection, consumed: Iterable[tuple[Consumed, Outcome]], shards: int) -> None:

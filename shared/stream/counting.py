@@ -1,15 +1,9 @@
 """Counting what became of batches, once for each batch and never for each event."""
 
-from shared.ledger.batch import CONFLICTING_DUPLICATE, Batch, Posted
-from shared.metrics import (
-    BATCH_EVENTS,
-    BATCH_SECONDS,
-    DEAD_LETTER,
-    DEAD_LETTERS,
-    DUPLICATE,
-    EVENTS,
-    POSTINGS,
-)
+from collections.abc import Callable
+
+from shared.ledger.batch import Batch, Posted
+from shared.metrics import BATCH_EVENTS, BATCH_SECONDS, DEAD_LETTERS, EVENTS, POSTINGS
 
 
 def count_batch(batch: Batch, posted: Posted, seconds: float) -> None:
@@ -20,12 +14,9 @@ def count_batch(batch: Batch, posted: Posted, seconds: float) -> None:
         POSTINGS.labels(kind).inc(postings)
 
 
-def count_events(topic: str, batch: Batch, posted: Posted) -> None:
-    """Count what became of the messages of a committed batch; all of them came from `topic`."""
-    for outcome, events in posted.outcomes.items():
-        EVENTS.labels(topic, outcome).inc(events)
-    EVENTS.labels(topic, DUPLICATE).inc(posted.duplicates)
-    EVENTS.labels(topic, DEAD_LETTER).inc(posted.dead_letters)
-    for letter in batch.dead_letters:
-        DEAD_LETTERS.labels(topic, letter.defect).inc()
-    DEAD_LETTERS.labels(topic, CONFLICTING_DUPLICATE).inc(posted.dead_letters - len(batch.dead_letters))
+def count_events(posted: Posted, name_of: Callable[[str], str]) -> None:
+    """Count what became of the messages of a committed batch; `name_of` gives the short name of a topic."""
+    for (topic, outcome), events in posted.events.items():
+        EVENTS.labels(name_of(topic), outcome).inc(events)
+    for (topic, defect), letters in posted.defects.items():
+        DEAD_LETTERS.labels(name_of(topic), defect).inc(letters)

@@ -12,10 +12,11 @@ from time import perf_counter
 import asyncpg
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from mode import Service
 
-from shared.ledger.batch import Batch, FencedError, LetterLimits, Posted
+from shared.ledger.batch import Batch, FencedError, LetterLimits
 from shared.ledger.database import CONNECTION_ERRORS, Pool, Role, open_pool
 from shared.ledger.installation import Clock, read_installation
 from shared.ledger.post import Poster
@@ -148,6 +149,8 @@ class Ingest(WorkerService):
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 isolation_level="read_committed",
+                # The same partitions of every topic, so that members of a shard have one worker for all that they do.
+                partition_assignment_strategy=(RangePartitionAssignor,),
                 session_timeout_ms=self._settings.session_timeout_ms,
                 heartbeat_interval_ms=self._settings.session_timeout_ms // 4,
                 fetch_max_bytes=FETCH_BYTES_MAX,
@@ -196,13 +199,9 @@ class Ingest(WorkerService):
         else:
             self._backoff.succeeded()
             count_batch(decoded.batch, posted, perf_counter() - began_at_s)
-            self._count_events(decoded.batch, posted)
+            count_events(posted, self._settings.short_topic)
             log.debug("posted", postings=posted.postings, outcomes=posted.outcomes, duplicates=posted.duplicates)
             await self._tell_kafka(decoded.batch)
-
-    def _count_events(self, batch: Batch, posted: Posted) -> None:
-        (topic,) = {item.topic for item in batch.progress}
-        count_events(self._settings.short_topic(topic), batch, posted)
 
     async def _start_over(self, failed: Claim) -> None:
         """Claim again what Kafka still assigns to this worker, and read on from the ledger's offsets."""

@@ -5,13 +5,14 @@ import asyncio
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
+from shared.contracts.inbound import CONTRACTS
 from shared.ledger.installation import Clock
-from shared.settings import ORDER_PAID, POINTS_CHANGED, Settings
+from shared.settings import POINTS_CHANGED, Settings
 
 MESSAGE_BYTES_MAX = 2 << 20
 """What the broker takes at most: above what an event may have, so that one too large is refused with a reason."""
 
-INPUTS = {ORDER_PAID: "earn"}
+INPUTS = dict.fromkeys(CONTRACTS, "earn")
 """The topics that are consumed, each with the worker that does."""
 
 PUBLISHED = "published-positions"

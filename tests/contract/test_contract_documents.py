@@ -10,12 +10,16 @@ import yaml
 from contract_messages import DATA, binary, data_with, data_without, refusal
 from jsonschema import Draft202012Validator, FormatChecker
 
-from shared.contracts import examples, order_paid, points_changed
+from shared.contracts import examples, order_paid, points_changed, refund
 from shared.contracts.asyncapi import document, headers_schema
 from shared.contracts.points_changed import PointsChangedData
 from shared.contracts.schemas import DATA_OF, DIRECTORY, documents, program_schema, schema_of
 
-EXAMPLES = {"order-paid.v1": examples.ORDER_PAID, "points-changed.v1": examples.POINTS_CHANGED}
+EXAMPLES = {
+    "order-paid.v1": examples.ORDER_PAID,
+    "refund.v1": examples.REFUND,
+    "points-changed.v1": examples.POINTS_CHANGED,
+}
 
 
 def validator(schema: dict[str, Any]) -> Draft202012Validator:
@@ -42,7 +46,11 @@ def test_an_example_keeps_its_schema(contract: str) -> None:
 
 @pytest.mark.parametrize(
     ("contract", "event_type", "sent_by_us"),
-    [("order-paid.v1", order_paid.TYPE, False), ("points-changed.v1", points_changed.TYPE, True)],
+    [
+        ("order-paid.v1", order_paid.TYPE, False),
+        ("refund.v1", refund.TYPE, False),
+        ("points-changed.v1", points_changed.TYPE, True),
+    ],
 )
 def test_the_headers_of_an_example_keep_their_schema(contract: str, event_type: str, sent_by_us: bool) -> None:
     validator(headers_schema(event_type, sent_by_us=sent_by_us)).validate(EXAMPLES[contract]["headers"])
@@ -51,7 +59,7 @@ def test_the_headers_of_an_example_keep_their_schema(contract: str, event_type: 
 def test_the_examples_are_messages_that_the_code_takes() -> None:
     value = json.dumps(examples.ORDER_PAID["payload"]).encode()
     headers = [(name, text.encode()) for name, text in examples.ORDER_PAID["headers"].items()]
-    assert order_paid.decode(value, headers).order.order_id == "o-77120"
+    assert order_paid.decode(value, headers).fact.order_id == "o-77120"
     PointsChangedData.model_validate_json(json.dumps(examples.POINTS_CHANGED["payload"]))
 
 
@@ -99,7 +107,7 @@ def test_the_asyncapi_document_has_a_channel_an_operation_and_an_example_for_eac
     described = document()
     assert described["asyncapi"] == "3.0.0"
     messages = described["components"]["messages"]
-    assert {message["name"] for message in messages.values()} == {order_paid.TYPE, points_changed.TYPE}
+    assert {message["name"] for message in messages.values()} == {order_paid.TYPE, refund.TYPE, points_changed.TYPE}
     for name, message in messages.items():
         assert message["examples"]
         assert message["bindings"]["kafka"]["key"]

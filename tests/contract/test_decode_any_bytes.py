@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.contracts.cloudevents import Headers
+from shared.contracts.contract import Decoded
 from shared.contracts.defect import Undecodable
-from shared.contracts.order_paid import DecodedOrder, decode
+from shared.contracts.order_paid import decode
 
 some_headers = st.lists(
     st.tuples(
@@ -27,17 +28,17 @@ some_json = st.recursive(
 paths = st.sampled_from([(field,) for field in DATA] + [("lines", 0, field) for field in DATA["lines"][0]])
 
 
-def outcome(value: bytes | None, headers: Headers) -> DecodedOrder | Undecodable:
+def outcome(value: bytes | None, headers: Headers) -> Decoded | Undecodable:
     try:
         return decode(value, headers)
     except Undecodable as refused:
         return refused
 
 
-def check(value: bytes | None, headers: Headers) -> DecodedOrder | None:
+def check(value: bytes | None, headers: Headers) -> Decoded | None:
     """The order in a message, decoded twice alike, or None if it is refused with what a database can keep."""
     decoded = outcome(value, headers)
-    if isinstance(decoded, DecodedOrder):
+    if isinstance(decoded, Decoded):
         assert outcome(value, headers) == decoded
         return decoded
     texts = (decoded.path, decoded.reason, decoded.event_id or "", decoded.source or "")

@@ -9,8 +9,8 @@ from contract_messages import DATA, binary, data_with, data_without, structured
 
 from shared.contracts import cloudevents, order_paid
 from shared.contracts.order_paid import decode
+from shared.domain.facts import EventRef, Order
 from shared.domain.ids import EventId, EventSource, LineId, MemberId, OrderId
-from shared.domain.model import EventRef, Order
 from shared.domain.time import Instant, instant_of
 
 ORDER = Order(
@@ -64,7 +64,7 @@ CANONICAL = (
 def test_an_order_is_read_in_either_mode(message: tuple[bytes, cloudevents.Headers]) -> None:
     decoded = decode(*message)
     assert decoded.ref == EventRef(EventSource("/shop"), EventId("e-1"), order_paid.TYPE)
-    assert decoded.order == ORDER
+    assert decoded.fact == ORDER
 
 
 def test_the_digest_of_an_order_is_the_same_in_every_release() -> None:
@@ -99,9 +99,9 @@ def test_another_order_has_another_digest(path: str) -> None:
 def test_unknown_fields_are_passed_over() -> None:
     data = data_with("lines.0.colour", {"name": "blue", "codes": [1, 2.5, 2**80]})
     data["loyalty_card"] = None
-    assert decode(*structured(data, traceparent="00-af-01", datacontenttype="application/json")).order == ORDER
+    assert decode(*structured(data, traceparent="00-af-01", datacontenttype="application/json")).fact == ORDER
     value, headers = binary(data)
-    assert decode(value, [*headers, ("ce_traceparent", b"\xff"), ("retries", b"1"), ("retries", b"2")]).order == ORDER
+    assert decode(value, [*headers, ("ce_traceparent", b"\xff"), ("retries", b"1"), ("retries", b"2")]).fact == ORDER
 
 
 def test_optional_fields_may_be_left_out() -> None:
@@ -111,7 +111,7 @@ def test_optional_fields_may_be_left_out() -> None:
         del data[field]
     for field in ("category", "brand"):
         del data["lines"][0][field]
-    order = decode(*binary(data)).order
+    order = decode(*binary(data)).fact
     assert (order.shipping, order.channel, order.store) == (0, None, None)
     assert (order.lines[0]["category"], order.lines[0]["brand"]) == (None, None)
 
@@ -126,12 +126,12 @@ def test_optional_fields_may_be_left_out() -> None:
     ids=["no content type", "with a charset", "in capitals"],
 )
 def test_structured_mode_is_known_by_its_content_type_or_the_lack_of_one(headers: cloudevents.Headers) -> None:
-    assert decode(structured()[0], headers).order == ORDER
+    assert decode(structured()[0], headers).fact == ORDER
 
 
 def test_binary_mode_needs_no_content_type() -> None:
     value, headers = binary()
-    assert decode(value, [header for header in headers if header[0] != "content-type"]).order == ORDER
+    assert decode(value, [header for header in headers if header[0] != "content-type"]).fact == ORDER
 
 
 def test_what_is_encoded_can_be_decoded() -> None:
@@ -159,7 +159,7 @@ def test_what_is_encoded_can_be_decoded() -> None:
 def test_text_of_any_language_is_kept() -> None:
     data = data_with("lines.0.category", "饮料 ☕ \\u0000 😀")
     for message in (binary(data), structured(data), binary(json.dumps(data, ensure_ascii=False).encode())):
-        assert decode(*message).order.lines[0]["category"] == "饮料 ☕ \\u0000 😀"
+        assert decode(*message).fact.lines[0]["category"] == "饮料 ☕ \\u0000 😀"
     assert decode(*binary(DATA, id="订单-1")).ref.event_id == "订单-1"
 
 
@@ -177,4 +177,4 @@ def test_text_of_any_language_is_kept() -> None:
 def test_an_instant_is_exact_to_the_microsecond(text: str, expected: datetime) -> None:
     data = data_with("occurred_at", text)
     since_epoch = expected - datetime(2000, 1, 1, tzinfo=UTC)
-    assert decode(*binary(data)).order.occurred_at == Instant(since_epoch // timedelta(microseconds=1))
+    assert decode(*binary(data)).fact.occurred_at == Instant(since_epoch // timedelta(microseconds=1))

@@ -127,7 +127,7 @@ def test_a_message_of_a_mebibyte_is_read_and_a_larger_one_refused() -> None:
 def test_an_order_has_500_lines_at_most() -> None:
     data = data_with("lines", [{**DATA["lines"][1], "line_id": str(number)} for number in range(500)])
     data["paid"] = 500 * 610 + 500
-    assert len(decode(*binary(data)).order.lines) == 500
+    assert len(decode(*binary(data)).fact.lines) == 500
     data["lines"].append({**DATA["lines"][1], "line_id": "500"})
     assert named(binary(data)) == (Defect.INVALID_FIELD, "data.lines")
 

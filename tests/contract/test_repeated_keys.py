@@ -98,7 +98,7 @@ def test_an_unknown_object_counts_too() -> None:
 def test_what_has_each_key_once_is_read(how: dict[str, Any], mode: str, more: dict[str, Any]) -> None:
     texts = [written(mode, {**how, "ensure_ascii": ascii_only}, {**DATA, **more}) for ascii_only in (True, False)]
     for text in texts:
-        assert decode(*in_mode(mode, text)).order.order_id == "o-1"
+        assert decode(*in_mode(mode, text)).fact.order_id == "o-1"
 
 
 # Without a brace: the members are put in behind one, which must be an object's.
@@ -154,4 +154,4 @@ def test_a_lone_surrogate_is_named(mode: str) -> None:
     text = written(mode, COMPACT).replace('"Leaf"', '"\\ud800"')
     refused = refusal(in_mode(mode, text))
     assert (refused.defect, refused.path) == (Defect.LONE_SURROGATE, "data.lines[0].brand")
-    assert decode(*in_mode(mode, text.replace("\\ud800", "\\ud83d\\ude00"))).order.lines[0]["brand"] == "😀"
+    assert decode(*in_mode(mode, text.replace("\\ud800", "\\ud83d\\ude00"))).fact.lines[0]["brand"] == "😀"

@@ -9,7 +9,8 @@ import orjson
 
 from shared.domain.model import Balances
 from shared.ledger.database import Pool
-from shared.ledger.write import dump_balances, dump_lines
+from shared.ledger.orders import dump_lines
+from shared.ledger.write import dump_balances
 from shared.simulation import Simulation
 
 FIRST_DIFFERENCES = 3
@@ -107,10 +108,10 @@ def content_of_simulation(simulation: Simulation) -> Content:
             for number, debt in enumerate(member.account.debts, 1)
         },
         orders={
-            (member_id, rated.order.order_id): (
-                rated.order.occurred_at,
-                rated.order.currency,
-                rated.order.paid,
+            (member_id, rated.order_id): (
+                rated.occurred_at,
+                rated.currency,
+                rated.paid,
                 rated.program_version,
                 orjson.loads(dump_lines(rated)),
             )

@@ -24,8 +24,9 @@ from pydantic import (
     model_validator,
 )
 
+from shared.contracts import adjustment, order_paid, refund
+from shared.contracts.contract import Contract, Decoded
 from shared.contracts.defect import Undecodable
-from shared.contracts.order_paid import TYPE, DecodedOrder, decode
 from shared.contracts.program import ProgramDocument, ProgramError, parse_program
 from shared.domain.model import Bucket, Outcome, PostingKind
 
@@ -36,6 +37,14 @@ WalletBalances = dict[str, dict[Bucket, StrictInt]]
 """wallet → bucket → points; a bucket that is left out holds none."""
 
 
+KINDS: dict[str, Contract[Any]] = {
+    "order": order_paid.CONTRACT,
+    "refund": refund.CONTRACT,
+    "adjustment": adjustment.CONTRACT,
+}
+"""What an event may be, as files call it."""
+
+
 class CaseError(Exception):
     """A golden case that cannot be used. The message names the file and the paths in it."""
 
@@ -44,24 +53,42 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
 
 
-class PaidEvent(_Part):
-    """An order-paid event: `order` is its data, as the contract has it."""
+class CaseEvent(_Part):
+    """An event. Exactly one of `KINDS` is its data, as the contract of that kind has it."""
 
     arrived_at: Moment
     source: str
     id: str
-    order: dict[str, Any]
+    order: dict[str, Any] | None = None
+    refund: dict[str, Any] | None = None
+    adjustment: dict[str, Any] | None = None
+
+    @property
+    def contract(self) -> Contract[Any]:
+        """What it is an event of."""
+        return KINDS[self._kind]
 
     @property
     def message(self) -> bytes:
         """The event as the value of a Kafka message: a CloudEvent in structured mode."""
-        event = {"specversion": "1.0", "id": self.id, "source": self.source, "type": TYPE, "data": self.order}
-        return json.dumps(event).encode()
+        event = {"specversion": "1.0", "id": self.id, "source": self.source, "type": self.contract.type}
+        return json.dumps({**event, "data": getattr(self, self._kind)}).encode()
 
     @cached_property
-    def decoded(self) -> DecodedOrder:
+    def decoded(self) -> Decoded:
         """The event as the contract reads it."""
-        return decode(self.message, [])
+        return self.contract.decode(self.message, [])
+
+    @property
+    def _kind(self) -> str:
+        (kind,) = [kind for kind in KINDS if getattr(self, kind) is not None]
+        return kind
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if len([kind for kind in KINDS if getattr(self, kind) is not None]) != 1:
+            raise ValueError(f"give exactly one of {', '.join(KINDS)}")
+        return self
 
     @model_validator(mode="after")
     def _keeps_the_contract(self) -> Self:
@@ -116,7 +143,7 @@ class ExpectedLot(_Part):
 
     lot: StrictInt
     wallet: str
-    order: str
+    order: str | None = None
     issued: StrictInt
     remaining: StrictInt
     activates_at: Moment | None = None
@@ -146,7 +173,7 @@ class Case(_Part):
     source: str
     programs: Annotated[list[dict[str, Any]], Field(min_length=1)]
     given: dict[str, GivenAccount] = {}
-    events: Annotated[list[PaidEvent], Field(min_length=1)]
+    events: Annotated[list[CaseEvent], Field(min_length=1)]
     expect: Expected
 
     @property
@@ -167,7 +194,7 @@ class Case(_Part):
     @property
     def members(self) -> list[str]:
         """Everybody whom the case is about."""
-        return sorted({*self.given, *(event.decoded.order.member_id for event in self.events)})
+        return sorted({*self.given, *(event.decoded.fact.member_id for event in self.events)})
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
@@ -217,7 +244,7 @@ _PlainLoader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^-?(0|[
 def _faults_of_names(case: Case) -> list[str]:
     faults = []
     ids = [event.id for event in case.events]
-    orders = {event.decoded.order.order_id for event in case.events}
+    orders = {event.order["order_id"] for event in case.events if event.order is not None}
     if sorted(ids) != sorted(case.expect.outcomes):
         faults.append(f"expect.outcomes: name each event once; the events are {', '.join(ids)}")
     faults += [

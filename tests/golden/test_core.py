@@ -8,17 +8,9 @@ from typing import Any
 import pytest
 
 from shared.domain.decide import decide
+from shared.domain.facts import Event, Sweep
 from shared.domain.ids import MemberId, OrderId, Wallet
-from shared.domain.model import (
-    Account,
-    Debt,
-    Event,
-    Lot,
-    Movement,
-    OrderPaid,
-    Posting,
-    Sweep,
-)
+from shared.domain.model import Account, Debt, Lot, Movement, Posting
 from shared.domain.program import Programs
 from shared.domain.settle import settle
 from shared.domain.time import Instant, datetime_of, instant_of
@@ -72,17 +64,17 @@ def run(case: Case) -> Result:
     outcomes: dict[str, str] = {}
     lines: dict[str, dict[str, dict[str, int]]] = {}
 
-    def take(event: Event) -> str:
+    def take(event: Event | Sweep) -> str:
         decision = decide(accounts[event.member_id], event, programs)
         accounts[event.member_id] = decision.account
         postings[event.member_id] += [_plain_posting(posting) for posting in decision.postings]
         if decision.order is not None:
-            lines[decision.order.order.order_id] = points_by_line(decision.order)
+            lines[decision.order.order_id] = points_by_line(decision.order)
         return decision.outcome.value
 
     for event in case.events:
         decoded = event.decoded
-        outcomes[event.id] = take(OrderPaid(decoded.ref, instant_of(event.arrived_at), decoded.order))
+        outcomes[event.id] = take(Event(decoded.ref, instant_of(event.arrived_at), decoded.fact))
     after_all_events = dict(accounts)
     if case.expect.until is not None:
         for member in case.members:

@@ -25,11 +25,13 @@ from shared.domain.model import Account, Lot
 from shared.domain.program import Programs
 from shared.domain.settle import settle
 from shared.domain.time import Instant, datetime_of, instant_of, unix_ms
+from shared.ledger import adjustments
 from shared.ledger.database import Pool, Record, Role
 from shared.ledger.installation import Clock, set_replay_now
+from shared.ledger.post import Poster
 from shared.ledger.programs import register_program
 from shared.ledger.state import read_account
-from shared.settings import ORDER_PAID, Settings
+from shared.settings import Settings
 from shared.setup import open_ledger
 from tests.golden.case import Case, cases, load
 from tests.golden.check import Result, check
@@ -102,9 +104,7 @@ async def run(case: Case, settings: Settings) -> Result:
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_ledger(settings, Role.WRITER))
         await stack.enter_async_context(running(ingest(settings), Publisher(settings)))
-        await send_all(case, settings)
-        while await pool.fetchval("SELECT count(*) FROM consumed_events") < len(case.events):
-            await asyncio.sleep(0.02)
+        await send_all(case, settings, pool, programs)
         outcomes = {row["event_id"]: row["outcome"] for row in await pool.fetch("SELECT * FROM consumed_events")}
         lines = {
             row["order_id"]: _points_by_line(orjson.loads(row["lines"]))
@@ -131,19 +131,37 @@ async def run(case: Case, settings: Settings) -> Result:
     )
 
 
-async def send_all(case: Case, settings: Settings) -> None:
+async def send_all(case: Case, settings: Settings, pool: Pool, programs: Programs) -> None:
+    """Send the events, and return when all are consumed. Between topics there is no order, so what comes through
+    another one than the event before waits for that."""
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all")
+    poster = Poster(pool, programs, SHARDS)
     await producer.start()
     try:
-        for event in case.events:
+        topic = None
+        for sent, event in enumerate(case.events):
+            if event.contract.topic != topic:
+                await consumed(pool, sent)
+            topic = event.contract.topic
+            arrived_at = instant_of(event.arrived_at)
+            if topic == adjustments.TOPIC:
+                await adjustments.adjust(poster, adjustments.adjustment_of(event.message, arrived_at))
+                continue
             await producer.send_and_wait(
-                settings.topic(ORDER_PAID),
+                settings.topic(topic),
                 event.message,
-                key=event.decoded.order.member_id.encode(),
-                timestamp_ms=unix_ms(instant_of(event.arrived_at)),
+                key=event.decoded.fact.member_id.encode(),
+                timestamp_ms=unix_ms(arrived_at),
             )
     finally:
         await producer.stop()
+    await consumed(pool, len(case.events))
+
+
+async def consumed(pool: Pool, events: int) -> None:
+    """Return when so many events are consumed."""
+    while await pool.fetchval("SELECT count(*) FROM consumed_events") < events:
+        await asyncio.sleep(0.02)
 
 
 async def accounts_at(case: Case, pool: Pool) -> dict[tuple[str, datetime], Account]:
@@ -165,7 +183,7 @@ async def accounts_at(case: Case, pool: Pool) -> dict[tuple[str, datetime], Acco
 
 
 def _lot(row: Record) -> Lot:
-    columns = ("lot_id", "wallet", "order_id", "issued", "remaining", "activates_at", "expires_at")
+    columns = ("lot_id", "wallet", "order_id", "issued", "remaining", "activates_at", "expires_at", "expired")
     return Lot(*(row[column] for column in columns))
 
 

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from shared.cache.balances import CachedBalance
+from shared.domain.facts import Sweep
 from shared.domain.ids import MemberId
-from shared.domain.model import Sweep
 from shared.ledger.batch import Batch
 from shared.ledger.database import Role
 from shared.ledger.installation import Clock, set_replay_now

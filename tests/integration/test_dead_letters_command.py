@@ -109,7 +109,7 @@ async def break_off(settings: Settings, operator: Pool, letter_id: int) -> None:
     """Replay a letter with a command that dies after it has sent, before it can note that."""
     letter = await letters.read_letter(operator, letter_id)
     assert letter is not None
-    decoded = earn.decode_message(letter.mended)
+    decoded = earn.decoder(settings)(letter.mended)
     assert isinstance(decoded, Consumed)
     ref = decoded.event.ref
     await letters.begin_replay(operator, letter, Replayed(ref.source, ref.event_id, decoded.digest), 1, ANN)

@@ -16,8 +16,8 @@ import pytest
 from services.earn.app import ingest
 from services.publisher.tail import measure_tail
 from shared.clock import wall_clock
+from shared.domain.facts import Sweep
 from shared.domain.ids import MemberId, Shard
-from shared.domain.model import Sweep
 from shared.domain.time import DAY_US, Instant
 from shared.ledger.batch import Batch
 from shared.ledger.circulation import count_circulation

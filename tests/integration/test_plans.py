@@ -20,9 +20,10 @@ HOT = {
     "clear_debts": (statements.CLEAR_DEBTS, [INT, TEXT]),
     "find_consumed": (statements.FIND_CONSUMED, [INT, TEXT, TEXT]),
     "find_due_accounts": (statements.FIND_DUE_ACCOUNTS, [INT, MOMENT, "10"]),
-    "find_orders": (statements.FIND_ORDERS, [INT, TEXT, TEXT]),
     "load_debts": (statements.LOAD_DEBTS, [INT, TEXT]),
     "load_due_lots": (statements.LOAD_DUE_LOTS, [INT, TEXT, TIME]),
+    "load_open_lots": (statements.LOAD_OPEN_LOTS, [INT, TEXT, INT, TEXT, INT]),
+    "load_orders": (statements.LOAD_ORDERS, [INT, TEXT, TEXT, "'{t,f}'::bool[]"]),
     "lock_accounts": (statements.LOCK_ACCOUNTS, [INT, TEXT]),
     "read_account": (statements.READ_ACCOUNT, ["1", "'a'"]),
     "read_movements": (statements.READ_MOVEMENTS, [INT, LONG, LONG]),
@@ -30,7 +31,7 @@ HOT = {
     "read_statement": (statements.READ_STATEMENT, ["1", "'a'", "5", "10"]),
     "take_positions": (statements.TAKE_POSITIONS, [INT, LONG]),
     "update_accounts": (statements.UPDATE_ACCOUNTS, [INT, TEXT, LONG, TIME, TIME, INT, "'{1,2}'::json[]"]),
-    "update_lots": (statements.UPDATE_LOTS, [INT, TEXT, INT, LONG, TIME]),
+    "update_lots": (statements.UPDATE_LOTS, [INT, TEXT, INT, LONG, TIME, LONG]),
 }
 
 

@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 from services.publisher.app import Publisher
 from shared.cache.balances import BalanceCache, CachedBalance, ShardNews
 from shared.contracts.points_changed import PointsChangedData
+from shared.domain.facts import Sweep
 from shared.domain.ids import MemberId, Shard
-from shared.domain.model import Sweep
 from shared.domain.time import DAY_US, Instant
 from shared.ledger.batch import Batch
 from shared.ledger.database import Pool

@@ -7,21 +7,9 @@ from typing import Any
 
 from shared.contracts.program import ProgramDocument
 from shared.domain.decide import decide
+from shared.domain.facts import Event, EventRef, Order, Sweep
 from shared.domain.ids import EventId, EventSource, MemberId, OrderId, Wallet
-from shared.domain.model import (
-    Account,
-    Bucket,
-    Debt,
-    Event,
-    EventRef,
-    Lot,
-    Movement,
-    Order,
-    OrderPaid,
-    Posting,
-    RatedOrder,
-    Sweep,
-)
+from shared.domain.model import Account, Bucket, Debt, Lot, Movement, Posting, RatedOrder
 from shared.domain.program import Programs
 from shared.domain.settle import settle
 from shared.domain.time import Instant, datetime_of, instant_of
@@ -49,7 +37,7 @@ class Core:
         if isinstance(step, histories.Sweep):
             return self._decide(Sweep(MemberId(step.member_id), instant_of(step.until)))
         ref = EventRef(EventSource("/shop"), EventId(event_id), ORDER_PAID)
-        return self._decide(OrderPaid(ref, instant_of(step.arrived_at), order_of(step.order)))
+        return self._decide(Event(ref, instant_of(step.arrived_at), order_of(step.order)))
 
     def run(self, steps: Iterable[histories.Arrival | histories.Sweep], end: datetime) -> list[str]:
         """All steps, then a sweep of everybody to `end`; returns the outcomes of the steps."""
@@ -66,17 +54,17 @@ class Core:
     def all_postings(self) -> dict[str, list[dict[str, Any]]]:
         return {member: [plain_posting(posting) for posting in rows] for member, rows in self.postings.items()}
 
-    def _decide(self, event: Event) -> str:
+    def _decide(self, event: Event | Sweep) -> str:
         before = self.accounts[event.member_id]
         decision = decide(self._handed_over(before, event), event, self.programs)
         lots = {**before.lots, **decision.account.lots}
         self.accounts[event.member_id] = replace(decision.account, lots=lots, later_due_at=None)
         self.postings[event.member_id] += decision.postings
         if decision.order is not None:
-            self.orders[event.member_id, decision.order.order.order_id] = decision.order
+            self.orders[event.member_id, decision.order.order_id] = decision.order
         return decision.outcome.value
 
-    def _handed_over(self, account: Account, event: Event) -> Account:
+    def _handed_over(self, account: Account, event: Event | Sweep) -> Account:
         if not self._due_only:
             return account
         lots = account.lots

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from shared.contracts.program import ProgramDocument
 from shared.domain.accrue import rate as rate_order
+from shared.domain.facts import Order
 from shared.domain.ids import LotId, MemberId, OrderId, RuleId, Wallet
-from shared.domain.model import Account, Bucket, Debt, Lot, Order
+from shared.domain.model import Account, Bucket, Debt, Lot
 from shared.domain.program import Program, Programs
 from shared.domain.settle import settle
 from shared.domain.time import Instant
@@ -169,9 +170,9 @@ def _lots_of_model(model: NaiveModel, member: str) -> list[tuple[Any, ...]]:
 
 def _points_of_core(core: Core, member: str) -> dict[str, dict[str, dict[str, int]]]:
     return {
-        rated.order.order_id: {line: points for line, points in points_by_line(rated).items() if points}
+        rated.order_id: {line: points for line, points in points_by_line(rated).items() if points}
         for rated in core.orders.values()
-        if rated.order.member_id == member
+        if rated.member_id == member
     }
 
 

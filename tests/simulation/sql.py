@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import orjson
+
 from shared.ledger import statements
 from tests.simulation.postgres import Row, Statement, Transaction
 
@@ -40,7 +42,7 @@ def pick(columns: Sequence[str], record: type[Record]) -> Callable[[Row], Record
 
 _ACCOUNT = selected(statements.LOCK_ACCOUNTS)
 _account = pick(_ACCOUNT, records(*_ACCOUNT))
-_LOT = ("member_id", "lot_id", "wallet", "order_id", "issued", "remaining", "activates_at", "expires_at")
+_LOT = ("member_id", "lot_id", "wallet", "order_id", "issued", "remaining", "activates_at", "expires_at", "expired")
 _lot = pick(_LOT, records(*_LOT))
 _POSTING = selected(statements.READ_POSTINGS)
 _posting = pick(_POSTING, records(*_POSTING))
@@ -48,7 +50,18 @@ _MOVEMENT = selected(statements.READ_MOVEMENTS)
 _movement = pick(_MOVEMENT, records(*_MOVEMENT))
 _debt = pick(("member_id", "wallet", "order_id", "amount"), records("member_id", "wallet", "order_id", "amount"))
 _consumed = pick(("source", "event_id", "digest"), records("source", "event_id", "digest"))
-_order = pick(("member_id", "order_id"), records("member_id", "order_id"))
+_ORDER = (
+    "member_id",
+    "order_id",
+    "paid",
+    "occurred_at",
+    "currency",
+    "amount_paid",
+    "program_version",
+    "lines",
+    "refunds",
+)
+_order = pick(_ORDER, records(*_ORDER))
 _READ = ("topic", "partition", "next_offset", "arrived_at")
 _read = pick(_READ, records(*_READ))
 _CLAIM = ("topic", "partition", "next_offset", "generation")
@@ -152,10 +165,41 @@ def find_consumed(tx: Transaction, shards: list[int], sources: list[str], event_
     return [_consumed(row) for key in keys if (row := tx.get("consumed_events", key)) is not None]
 
 
-def find_orders(tx: Transaction, shards: list[int], members: list[str], order_ids: list[str]) -> Statement:
+def load_open_lots(
+    tx: Transaction,
+    shards: list[int],
+    members: list[str],
+    of_shards: list[int],
+    of_members: list[str],
+    lot_ids: list[int],
+) -> Statement:
     yield from ()
-    keys = zip(shards, members, order_ids, strict=True)
-    return [_order(row) for key in keys if (row := tx.get("orders", key)) is not None]
+    wanted = set(zip(shards, members, strict=True))
+    found = [lot for lot in tx.rows("lots") if (lot["shard"], lot["member_id"]) in wanted and lot["remaining"] > 0]
+    named = [tx.get("lots", key) for key in zip(of_shards, of_members, lot_ids, strict=True)]
+    return [_lot(lot) for lot in [*found, *named] if lot is not None and (lot in found or lot["remaining"] == 0)]
+
+
+def load_orders(
+    tx: Transaction, shards: list[int], members: list[str], order_ids: list[str], refunded: list[bool]
+) -> Statement:
+    yield from ()
+    found = []
+    for shard, member_id, order_id, lines in zip(shards, members, order_ids, refunded, strict=True):
+        order = tx.get("orders", (shard, member_id, order_id))
+        refunds = sorted(
+            (row["refund_no"], row["parts"])
+            for row in tx.rows("refunds")
+            if (row["shard"], row["member_id"], row["order_id"]) == (shard, member_id, order_id)
+        )
+        if order is None and not refunds:
+            continue
+        row: Row = {"member_id": member_id, "order_id": order_id, "paid": order is not None}
+        if order is not None:
+            row |= {**order, "paid": True, "amount_paid": order["paid"], "lines": order["lines"] if lines else None}
+        row["refunds"] = orjson.dumps([orjson.loads(parts) for _, parts in refunds]) if refunds else None
+        found.append(_order(row))
+    return found
 
 
 def update_accounts(tx: Transaction, *columns: list[Any]) -> Statement:
@@ -167,11 +211,11 @@ def update_accounts(tx: Transaction, *columns: list[Any]) -> Statement:
 
 
 def update_lots(tx: Transaction, *columns: list[Any]) -> Statement:
-    for shard, member_id, lot_id, remaining, activates_at in zip(*columns, strict=True):
+    for shard, member_id, lot_id, remaining, activates_at, expired in zip(*columns, strict=True):
         key = (shard, member_id, lot_id)
         yield ("lots", key)
         if (row := tx.get("lots", key)) is not None:
-            tx.put("lots", row | {"remaining": remaining, "activates_at": activates_at})
+            tx.put("lots", row | {"remaining": remaining, "activates_at": activates_at, "expired": expired})
 
 
 def take_positions(tx: Transaction, shards: list[int], counts: list[int]) -> Statement:
@@ -285,7 +329,8 @@ HANDLERS: dict[str, Handler] = {
         load_debts,
         clear_debts,
         find_consumed,
-        find_orders,
+        load_open_lots,
+        load_orders,
         update_accounts,
         update_lots,
         take_positions,

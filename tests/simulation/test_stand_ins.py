@@ -9,10 +9,10 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
-from services.earn.app import decode_message
+from services.earn.app import decoder
 from shared.cache import balances
+from shared.domain.facts import Sweep
 from shared.domain.ids import MemberId
-from shared.domain.model import Sweep
 from shared.domain.time import DAY_US, Instant
 from shared.ledger import statements
 from shared.ledger.batch import Batch, Consumed, FencedError, Posted, Progress, arrival_of
@@ -26,7 +26,7 @@ from tests.simulation.postgres import KEYS
 from tests.simulation.postgres import Pool as StandInPool
 from tests.simulation.redis import RedisServer
 from tests.simulation.sql import HANDLERS, selected
-from tests.simulation.system import SHARDS, System
+from tests.simulation.system import INPUT, SETTINGS, SHARDS, System
 from tests.simulation.workload import PROGRAM, PROGRAMS, START_MS, Workload
 from tests.simulation.world import Process, World
 from tests.support.installing import Make
@@ -143,7 +143,7 @@ def _json(text: bytes) -> bytes:
 def _steps(random: Random) -> list[Step]:
     """Claims, batches of the right and of older generations, and sweeps."""
     workload = Workload(random, SHARDS)
-    logs = [Log(TopicPartition("orders", number)) for number in range(SHARDS)]
+    logs = [Log(TopicPartition(INPUT, number)) for number in range(SHARDS)]
     generations = [0] * SHARDS
     read = [0] * SHARDS
     now_ms = START_MS
@@ -177,13 +177,14 @@ def _message(logs: list[Log], now_ms: int) -> Any:
 def _batch(logs: list[Log], read: list[int], generations: list[int]) -> Batch:
     """All that was not read yet."""
     batch = Batch("g")
+    decode = decoder(SETTINGS)
     for number, log in enumerate(logs):
         messages: list[Any] = [entry.record for entry in log.entries[read[number] :]]
         if not messages:
             continue
         read[number] += len(messages)
         for message in messages:
-            item = decode_message(message)
+            item = decode(message)
             if isinstance(item, Consumed):
                 batch.events.append(item)
             else:
@@ -214,7 +215,7 @@ def _claim(numbers: list[int]) -> Step:
 def _reads() -> list[Step]:
     """What the publisher, the expiry worker and readers ask."""
     shards = list(range(SHARDS))
-    later = arrival_of(_message([Log(TopicPartition("orders", 0))], START_MS)) + 60 * DAY_US
+    later = arrival_of(_message([Log(TopicPartition(INPUT, 0))], START_MS)) + 60 * DAY_US
 
     def fetch(statement: str, *arguments: Any) -> Step:
         columns = (*selected(statements.LOCK_ACCOUNTS), "head") if "AS head" in statement else selected(statement)

@@ -10,8 +10,9 @@ from aiokafka import ConsumerRecord
 
 from shared.contracts.cloudevents import Headers
 from shared.contracts.order_paid import TYPE
+from shared.domain.facts import Event, EventRef, Order, OrderLine
 from shared.domain.ids import EventId, EventSource, MemberId, OrderId
-from shared.domain.model import EventRef, Order, OrderLine, OrderPaid, RatedOrder
+from shared.domain.model import RatedOrder
 from shared.domain.time import Instant, instant_of, rfc3339, unix_ms
 from shared.ledger.batch import Consumed, Message
 
@@ -74,7 +75,7 @@ def consumed(
     order = Order(OrderId(order_id), MemberId(member_id), "USD", 2, sum(cents), 0, None, None, at, lines)
     value = orjson.dumps(data)
     return Consumed(
-        OrderPaid(EventRef(EventSource(SOURCE), EventId(event_id or order_id), TYPE), at, order),
+        Event(EventRef(EventSource(SOURCE), EventId(event_id or order_id), TYPE), at, order),
         blake2b(value, digest_size=16).digest(),
         message_of(value, offset, at, member_id.encode()),
     )
@@ -93,6 +94,6 @@ def message_of(
 def points_by_line(rated: RatedOrder) -> dict[str, dict[str, int]]:
     """The points of each line by rule, without zeros."""
     return {
-        line["line_id"]: {str(rule_id): shares[index] for rule_id, shares in rated.points.items() if shares[index]}
-        for index, line in enumerate(rated.order.lines)
+        line_id: {str(rule_id): shares[index] for rule_id, shares in rated.points.items() if shares[index]}
+        for index, line_id in enumerate(rated.line_ids)
     }

@@ -8,8 +8,9 @@ from shared.contracts.cloudevents import encode_headers
 from shared.contracts.order_paid import TYPE, decode
 from shared.contracts.program import read_program
 from shared.domain.decide import decide
+from shared.domain.facts import Event
 from shared.domain.ids import MemberId
-from shared.domain.model import Account, OrderPaid
+from shared.domain.model import Account
 from shared.domain.program import Programs
 from shared.domain.time import rfc3339
 from shared.garbage import let_garbage_wait
@@ -24,18 +25,18 @@ def decisions_per_s(program: Path, count: int) -> float:
     let_garbage_wait()
     began_s = time.perf_counter()
     for event in events:
-        member_id = event.order.member_id
+        member_id = event.member_id
         account = accounts.get(member_id) or Account(member_id)
         accounts[member_id] = decide(account, event, programs).account
     return count / (time.perf_counter() - began_s)
 
 
-def _events(count: int) -> list[OrderPaid]:
+def _events(count: int) -> list[Event]:
     events = []
     for made in orders(count, Spread.EVEN):
         headers = encode_headers(
             event_id=made.event_id, source=made.source, event_type=TYPE, time=rfc3339(made.arrived_at)
         )
         decoded = decode(made.value, headers)
-        events.append(OrderPaid(decoded.ref, made.arrived_at, decoded.order))
+        events.append(Event(decoded.ref, made.arrived_at, decoded.fact))
     return events

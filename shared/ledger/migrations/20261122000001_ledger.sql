@@ -62,7 +62,8 @@ CREATE TABLE accounts (
 CREATE INDEX accounts_due ON accounts (shard, next_due_at) WHERE next_due_at IS NOT NULL;
 
 -- Points that were issued together and fall due together. `due_at` is the next instant at which something happens to
--- the lot by itself: it becomes active, or expires.
+-- the lot by itself: it becomes active, or expires. `expired` points of it ended unspent, and no refund was set against
+-- them.
 CREATE TABLE lots (
   shard        integer NOT NULL,
   member_id    text NOT NULL,
@@ -73,14 +74,15 @@ CREATE TABLE lots (
   remaining    bigint NOT NULL CHECK (remaining >= 0 AND remaining <= issued),
   activates_at timestamptz,
   expires_at   timestamptz,
+  expired      bigint NOT NULL DEFAULT 0 CHECK (expired >= 0 AND remaining + expired <= issued),
   due_at       timestamptz GENERATED ALWAYS AS (
     CASE WHEN remaining > 0 THEN coalesce(activates_at, expires_at) END
   ) STORED,
   PRIMARY KEY (shard, member_id, lot_id)
 ) WITH (fillfactor = 90);
 
--- Only what may still fall due: the index stays as small as the open lots are, however long the history is.
-CREATE INDEX lots_due ON lots (shard, member_id, due_at) WHERE due_at IS NOT NULL;
+-- Only the open ones: the index stays as small as they are, however long the history is.
+CREATE INDEX lots_open ON lots (shard, member_id, due_at) WHERE remaining > 0;
 
 -- Points that a member owes for an order.
 CREATE TABLE debts (
@@ -105,6 +107,22 @@ CREATE TABLE orders (
   program_version integer NOT NULL,
   lines           json NOT NULL,
   PRIMARY KEY (shard, member_id, order_id)
+);
+
+-- What was given back of an order, as the event told it (`parts`), numbered as it came. What an order's refunds take back
+-- follows from all of them together; those that came before their order wait here.
+CREATE TABLE refunds (
+  shard       integer NOT NULL,
+  member_id   text NOT NULL,
+  order_id    text NOT NULL,
+  refund_no   integer NOT NULL CHECK (refund_no > 0),
+  arrived_at  timestamptz NOT NULL,
+  source      text NOT NULL,
+  event_id    text NOT NULL,
+  outcome     text NOT NULL,
+  parts       json NOT NULL,
+  recorded_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (shard, member_id, order_id, refund_no)
 );
 
 -- Each consumed event with its one outcome. Here `shard` is that of the event's id, not of its member: the same id with
@@ -303,7 +321,7 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON dead_letter_ac
 
 -- Writers add and carry forward; nobody may change or remove what was recorded.
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO pointstream_writer, pointstream_reader, pointstream_operator;
-GRANT INSERT ON accounts, lots, debts, orders, consumed_events, postings, movements, consumer_offsets, dead_letters,
+GRANT INSERT ON accounts, lots, debts, orders, refunds, consumed_events, postings, movements, consumer_offsets, dead_letters,
   programs, shard_heads, installation, circulation, circulation_positions TO pointstream_writer;
 GRANT UPDATE ON accounts, lots, shard_heads, consumer_offsets, installation, circulation, circulation_positions
   TO pointstream_writer;
@@ -317,6 +335,7 @@ GRANT INSERT ON dead_letter_actions, dead_letter_acceptances TO pointstream_oper
 -- migrate:down
 
 DROP VIEW dead_letter_states;
-DROP TABLE circulation, circulation_positions, dead_letter_acceptances, dead_letter_actions, dead_letters, consumer_offsets, movements, postings, consumed_events, orders, debts, lots, accounts,
+DROP TABLE circulation, circulation_positions, dead_letter_acceptances, dead_letter_actions, dead_letters, consumer_offsets, movements, postings, consumed_events, refunds,
+  orders, debts, lots, accounts,
   shard_heads, programs, installation;
 DROP FUNCTION refuse_change();

@@ -1,0 +1,68 @@
+"""`adjustment` v1: an operator gives or takes points. It comes from a command or the API, and through no topic."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, with_config
+from typing_extensions import TypedDict
+
+from shared.contracts import cloudevents
+from shared.contracts.contract import Contract, instant_in
+from shared.contracts.fields import ID, MAX_AMOUNT, Timestamp
+from shared.contracts.repeated_keys import left_out_of
+from shared.domain.facts import Adjustment
+from shared.domain.ids import MemberId, Wallet
+
+MAX_REASON_CHARS = 500
+"""A sentence or two for whoever reads the journal."""
+
+Reason = Annotated[str, Field(min_length=1, max_length=MAX_REASON_CHARS)]
+
+
+def _not_zero(points: int) -> int:
+    if points == 0:
+        raise ValueError("an adjustment gives or takes at least one point")
+    return points
+
+
+@with_config(cloudevents.STRICT)
+class AdjustmentData(TypedDict):
+    """An adjustment of one member's points."""
+
+    adjustment_id: Annotated[str, ID]
+    """Unique for the installation. The same again counts once."""
+    member_id: Annotated[MemberId, ID]
+    """Whose points they are."""
+    wallet: Annotated[Wallet, ID]
+    """A wallet of the program."""
+    points: Annotated[int, Field(ge=-MAX_AMOUNT, le=MAX_AMOUNT), AfterValidator(_not_zero)]
+    """How many points are given, or with a minus taken."""
+    actor: Annotated[str, ID]
+    """Who did it."""
+    reason: Reason
+    """Why, for those who read it later."""
+    occurred_at: Timestamp
+    """When, with an offset."""
+
+
+@with_config(cloudevents.STRICT)
+class AdjustmentEvent(cloudevents.Attributes):
+    """The whole event, in either mode."""
+
+    type: Literal["pointstream.adjustment.v1"]
+    """What happened."""
+    data: AdjustmentData
+    """The adjustment."""
+
+
+def _adjustment_of(data: AdjustmentData) -> Adjustment:
+    return Adjustment(
+        data["member_id"],
+        data["wallet"],
+        data["points"],
+        data["actor"],
+        data["reason"],
+        instant_in(data["occurred_at"], "data.occurred_at"),
+    )
+
+
+CONTRACT = Contract("adjustment.v1", AdjustmentEvent, AdjustmentData, left_out=left_out_of({}), fact_of=_adjustment_of)

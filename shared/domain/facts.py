@@ -1,0 +1,131 @@
+"""What happens outside and is decided here: orders that are paid, refunds, adjustments. Facts are never changed.
+
+Points are integers, money is in integer minor units, time is an `Instant`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypedDict
+
+from shared.domain.ids import EventId, EventSource, LineId, MemberId, OrderId, RefundId, Wallet
+from shared.domain.time import Instant
+
+
+class OrderLine(TypedDict):
+    """One line of an order. Amounts are minor units of the order's currency, for the whole line.
+
+    A dictionary, because that is what an order is decoded to: to make an object of each line would cost as much again.
+    Nothing ever changes it.
+    """
+
+    line_id: LineId
+    sku: str
+    category: str | None
+    brand: str | None
+    quantity: int
+    list_price: int
+    discount: int
+    tax: int
+    paid: int
+    """Paid in money for this line: after discounts, with its tax, without the part paid in points."""
+    paid_in_points: int
+
+
+@dataclass(slots=True)
+class Order:
+    """A paid order. `exponent` is the ISO 4217 exponent of its currency: 2 for USD, 0 for JPY."""
+
+    order_id: OrderId
+    member_id: MemberId
+    currency: str
+    exponent: int
+    paid: int
+    shipping: int
+    channel: str | None
+    store: str | None
+    occurred_at: Instant
+    lines: Sequence[OrderLine]
+
+
+class RefundReason(StrEnum):
+    """Why something was given back. It changes nothing about the points."""
+
+    RETURN = "return"
+    CANCELLED = "cancelled"
+    """The order was called off, perhaps before it was paid."""
+    CHARGEBACK = "chargeback"
+    EXCHANGE = "exchange"
+    OTHER = "other"
+
+
+@dataclass(slots=True)
+class GivenBack:
+    """What a refund gives back of one line: so many pieces, or so many minor units; the other one is 0."""
+
+    line_id: LineId
+    quantity: int
+    amount: int
+
+
+@dataclass(slots=True)
+class Refund:
+    """Something of an order is given back: of some lines, an amount for the order as a whole, or with `full` all that
+    is left. `shipping` takes no points. Amounts are minor units."""
+
+    refund_id: RefundId
+    order_id: OrderId
+    member_id: MemberId
+    currency: str
+    reason: RefundReason
+    full: bool
+    lines: tuple[GivenBack, ...]
+    amount: int
+    shipping: int
+    occurred_at: Instant
+
+
+@dataclass(slots=True)
+class Adjustment:
+    """An operator gives points, or with a negative number takes them. `actor` and `reason` are for the record."""
+
+    member_id: MemberId
+    wallet: Wallet
+    points: int
+    actor: str
+    reason: str
+    occurred_at: Instant
+
+
+Fact = Order | Refund | Adjustment
+"""What an event tells of."""
+
+
+@dataclass(slots=True)
+class EventRef:
+    """The identity of an event as its producer gave it: (source, id) is unique."""
+
+    source: EventSource
+    event_id: EventId
+    event_type: str
+
+
+@dataclass(slots=True)
+class Event:
+    """A fact, as one event tells of it. `arrived_at` is the instant at which the log took the event in."""
+
+    ref: EventRef
+    arrived_at: Instant
+    fact: Fact
+
+    @property
+    def member_id(self) -> MemberId:
+        return self.fact.member_id
+
+
+@dataclass(slots=True)
+class Sweep:
+    """Time has passed: settle what fell due at or before `arrived_at`. It is nobody's event and is not recorded."""
+
+    member_id: MemberId
+    arrived_at: Instant

@@ -1,0 +1,175 @@
+"""Reversal: what refunds take back of an order's points, and where they are taken from (SEMANTICS, Refunds).
+
+What is to be taken depends on the sums of all refunds alone, so it does not matter how they are split or in which order
+they come. Parts of lines are exact rationals, as (numerator, denominator); nothing is rounded before the points are.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import assert_never
+
+from shared.domain.entry import AVAILABLE, Entry
+from shared.domain.facts import Refund
+from shared.domain.ids import OrderId, RuleId, Wallet
+from shared.domain.model import Bucket, Lot, RatedOrder
+from shared.domain.program import OnRefund, Program, Rule, Shortfall, Threshold, WalletPolicy
+
+CLAWED_BACK = Bucket.CLAWED_BACK
+
+NONE, ALL = Fraction(0), Fraction(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Refunded:
+    """What an order's refunds come to: by line the part that is given back, from 0 to 1; and whether anything was given
+    back that was not there."""
+
+    parts: Sequence[Fraction]
+    too_much: bool
+
+
+def fits(refund: Refund, order: RatedOrder) -> bool:
+    """Whether a refund can be one of this order."""
+    return refund.currency == order.currency and all(given.line_id in order.line_ids for given in refund.lines)
+
+
+def refunded(order: RatedOrder, refunds: Iterable[Refund]) -> Refunded:
+    """What some refunds of an order give back together.
+
+    A line's own refunds come first. What is given back for the order as a whole counts towards each line by what they
+    leave of it: r = L + O (p − L) / (P − ΣL). A line that cost nothing goes back by pieces, or with all the others.
+    """
+    places = {line_id: place for place, line_id in enumerate(order.line_ids)}
+    own = [NONE] * len(places)
+    full, whole, too_much = False, 0, False
+    for refund in refunds:
+        full = full or refund.full
+        whole += refund.amount
+        for given in refund.lines:
+            place = places[given.line_id]
+            paid = order.paid_by_line[place]
+            own[place] += Fraction(given.quantity, order.quantities[place] or 1)
+            if paid:
+                own[place] += Fraction(given.amount, paid)
+            elif given.amount:
+                too_much = True
+    for place, part in enumerate(own):
+        if part > 1:
+            own[place], too_much = ALL, True
+    left = [paid * (1 - part) for paid, part in zip(order.paid_by_line, own, strict=True)]
+    total = sum(left)
+    if whole > total:
+        too_much = True
+    if full:
+        return Refunded([ALL] * len(own), too_much)
+    shared = min(Fraction(whole) / total, ALL) if total else NONE
+    gone = shared == 1 or (total == 0 and any(order.paid_by_line))
+    parts = [
+        part + (1 - part) * shared if paid else ALL if gone else part
+        for part, paid in zip(own, order.paid_by_line, strict=True)
+    ]
+    return Refunded(parts, too_much)
+
+
+def claws(order: RatedOrder, parts: Sequence[Fraction], program: Program) -> list[tuple[Rule, int]]:
+    """The points that refunds of these parts of the lines take back in all, by rule, in the program's order.
+
+    `program` is the version that rated the order.
+    """
+    everything = all(part == 1 for part in parts)
+    return [
+        (rule, _claw(rule, order, parts, everything=everything))
+        for rule in program.rules
+        if rule.rule_id in order.points
+    ]
+
+
+def _claw(rule: Rule, order: RatedOrder, parts: Sequence[Fraction], *, everything: bool) -> int:
+    points = order.points[rule.rule_id]
+    if everything:
+        return sum(points)
+    if isinstance(rule.earning, Threshold) and rule.earning.on_refund is not OnRefund.PRORATA:
+        bases = order.counted.get(rule.rule_id, order.bases)
+        remaining = sum((base * (1 - part) for base, part in zip(bases, parts, strict=True)), NONE)
+        return 0 if _is_kept(rule.earning, remaining, sum(bases)) else sum(points)
+    return sum([share * part.numerator // part.denominator for share, part in zip(points, parts, strict=True)])
+
+
+def _is_kept(threshold: Threshold, remaining: Fraction, counted: int) -> bool:
+    """Whether a threshold's bonus stays, with so much left of what it counted."""
+    match threshold.on_refund:
+        case OnRefund.RECOMPUTE | OnRefund.PRORATA:
+            return remaining >= threshold.at_least
+        case OnRefund.KEEP:
+            return 2 * remaining >= counted
+        case _:
+            assert_never(threshold.on_refund)
+
+
+def take_back(entry: Entry, order: RatedOrder, due: Iterable[tuple[Rule, int]], program: Program) -> None:
+    """Take points of an order back, rule by rule: out of its pending lots, its own active ones, what of them ended
+    unspent, and other available lots in burn order; what is missing then follows the program's policy."""
+    for rule, points in due:
+        missing = _take_own(entry, order, rule, points)
+        policy = program.wallets[rule.wallet]
+        missing = take_available(entry, policy, missing, CLAWED_BACK, rule.rule_id, order.order_id)
+        if missing:
+            _fall_short(entry, order.order_id, rule, missing, program.refunds.shortfall)
+
+
+def _take_own(entry: Entry, order: RatedOrder, rule: Rule, points: int) -> int:
+    """Take points out of an order's own lots; returns how many are missing."""
+    own = _own_lots(entry, order, rule.wallet)
+    for lot in sorted(own, key=lambda lot: lot.activates_at is None):
+        if part := min(points, lot.remaining):
+            entry.take(lot, part, CLAWED_BACK, rule.rule_id, order.order_id)
+            points -= part
+    for lot in _own_lots(entry, order, rule.wallet):
+        if part := min(points, lot.expired):
+            entry.take_expired(lot, part, CLAWED_BACK, rule.rule_id, order.order_id)
+            points -= part
+    return points
+
+
+def _own_lots(entry: Entry, order: RatedOrder, wallet: Wallet) -> list[Lot]:
+    """The order's lots of a wallet. One in which nothing is left, and of which nothing ended, may be left out."""
+    lots = [entry.lots.get(lot_id) for lot_id in order.lots]
+    return [lot for lot in lots if lot is not None and lot.wallet == wallet]
+
+
+def _fall_short(entry: Entry, order_id: OrderId, rule: Rule, points: int, shortfall: Shortfall) -> None:
+    match shortfall:
+        case Shortfall.DEBT:
+            bucket = Bucket.DEBT
+            entry.owe(rule.wallet, order_id, points)
+        case Shortfall.CLIP:
+            bucket = Bucket.WRITTEN_OFF
+        case Shortfall.CASH_OFFSET:
+            bucket = Bucket.CASH_OFFSET
+        case _:
+            assert_never(shortfall)
+    entry.move(rule.wallet, bucket, CLAWED_BACK, points, rule.rule_id, order_id)
+
+
+def take_available(
+    entry: Entry, policy: WalletPolicy, points: int, to: Bucket, rule_id: RuleId | None, order_id: OrderId | None
+) -> int:
+    """Take points that are available, in burn order; returns how many are missing.
+
+    The soonest expiry comes first and what never expires last, then the older lot (SEMANTICS, Redemption). A counter
+    has lots only of what will expire; the rest of it is taken from the balance.
+    """
+    lots = [
+        lot
+        for lot in entry.lots.values()
+        if lot.wallet == policy.wallet and lot.activates_at is None and lot.remaining > 0
+    ]
+    for lot in sorted(lots, key=lambda lot: (lot.expires_at is None, lot.expires_at or 0, lot.lot_id)):
+        if part := min(points, lot.remaining):
+            entry.take(lot, part, to, rule_id, order_id)
+            points -= part
+    if points and not policy.spendable and (part := min(points, entry.available(policy.wallet))):
+        entry.move(policy.wallet, AVAILABLE, to, part, rule_id, order_id)
+        points -= part
+    return points
