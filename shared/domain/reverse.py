@@ -155,7 +155,8 @@ def _fall_short(entry: Entry, order_id: OrderId, rule: Rule, points: int, shortf
 def take_available(
     entry: Entry, policy: WalletPolicy, points: int, to: Bucket, rule_id: RuleId | None, order_id: OrderId | None
 ) -> int:
-    """Take points that are available, in burn order; returns how many are missing.
+    """Take points that are available, in burn order; returns how many are missing. Without an order, what is taken belongs
+    to the orders that earned it.
 
     The soonest expiry comes first and what never expires last, then the older lot (SEMANTICS, Redemption). A counter
     has lots only of what will expire; the rest of it is taken from the balance.
@@ -167,7 +168,7 @@ def take_available(
     ]
     for lot in sorted(lots, key=lambda lot: (lot.expires_at is None, lot.expires_at or 0, lot.lot_id)):
         if part := min(points, lot.remaining):
-            entry.take(lot, part, to, rule_id, order_id)
+            entry.take(lot, part, to, rule_id, order_id or lot.order_id)
             points -= part
     if points and not policy.spendable and (part := min(points, entry.available(policy.wallet))):
         entry.move(policy.wallet, AVAILABLE, to, part, rule_id, order_id)

@@ -1,6 +1,6 @@
 """Golden cases: files that say what a program makes of some events. Here they are read and checked, nothing is run.
 
-A file is YAML. Everything in it is plain text and integers: `title` and `source` (which rule it shows), `programs`
+A file is YAML. Everything in it is plain text, integers, true and false: `title` and `source` (which rule it shows), `programs`
 (whole program documents), `given` (a state to start from, only the pure core can be given one), `events` in order of
 arrival, and `expect`. What is expected was worked out by hand; the file shows how.
 """
@@ -226,7 +226,7 @@ def load(path: Path) -> Case:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Knows text and integers. Instants stay text, and so do rates, of which no float may be made on the way."""
+    """Knows text, integers, true and false. Instants stay text, and so do rates, of which no float may be made on the way."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 - the name and the form are PyYAML's
 
@@ -238,6 +238,7 @@ class _PlainLoader(yaml.SafeLoader):
         return dict(super().construct_mapping(node, deep))
 
 
+_PlainLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(true|false)$"), list("tf"))
 _PlainLoader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^-?(0|[1-9][0-9]*)$"), list("-0123456789"))
 
 
