@@ -7,7 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.property.naive_model import EXPONENTS, Document, NaiveModel, duration, first_instant, parsed
+from tests.property.naive_model import NaiveModel
+from tests.property.naive_rating import EXPONENTS, Document, duration, first_instant, parsed
 
 TICK = timedelta(microseconds=1)
 TURNING_DAYS = (
