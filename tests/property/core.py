@@ -14,7 +14,7 @@ from shared.domain.program import Programs
 from shared.domain.settle import settle
 from shared.domain.time import Instant, datetime_of, instant_of
 from tests.property import histories
-from tests.property.naive_model import EXPONENTS
+from tests.property.naive_rating import EXPONENTS
 
 ORDER_PAID = "pointstream.order-paid.v1"
 

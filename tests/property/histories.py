@@ -1,4 +1,5 @@
-"""Random programs, and random histories of orders and sweeps, with a taste for the instants where things change."""
+"""Random programs, and random histories of orders, refunds, adjustments and sweeps, with a taste for the instants where
+things change."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -7,7 +8,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.property.naive_model import EXPONENTS, Document, NaiveModel, duration, first_instant, parsed
+from tests.property.event_data import ROUND_PRICES, adjustments, orders, refunds
+from tests.property.naive_model import NaiveModel
+from tests.property.naive_rating import EXPONENTS, Document, Order, duration, first_instant, parsed
 
 TICK = timedelta(microseconds=1)
 TURNING_DAYS = (
@@ -36,7 +39,7 @@ SOON = (
     timedelta(hours=5),
     *(timedelta(days=days) for days in (1, 2, 4, 25)),
 )
-"""How long after an order the next one arrives."""
+"""How long after an event the next one arrives."""
 
 
 @dataclass
@@ -44,7 +47,23 @@ class Arrival:
     """An order-paid event, and when it arrives."""
 
     arrived_at: datetime
-    order: dict[str, Any]
+    order: Order
+
+
+@dataclass
+class RefundArrival:
+    """A refund of an order, which may have come before, may come later, or never."""
+
+    arrived_at: datetime
+    data: dict[str, Any]
+
+
+@dataclass
+class AdjustmentArrival:
+    """Somebody gives or takes points by hand."""
+
+    arrived_at: datetime
+    data: dict[str, Any]
 
 
 @dataclass
@@ -55,13 +74,17 @@ class Sweep:
     member_id: str
 
 
+Event = Arrival | RefundArrival | AdjustmentArrival
+Step = Event | Sweep
+
+
 @dataclass
 class History:
     """What an installation goes through. `debts` are (member, wallet, order id, amount), `end` is after everything."""
 
     documents: list[Document]
     debts: list[tuple[str, str, str, int]]
-    steps: list[Arrival | Sweep]
+    steps: list[Step]
     end: datetime
 
     @property
@@ -80,11 +103,23 @@ class History:
         return model
 
 
+def play(model: NaiveModel, step: Step) -> str | None:
+    """One step in the model; returns its outcome, if it is an event."""
+    match step:
+        case Arrival():
+            return model.order_paid(step.order, step.arrived_at)
+        case RefundArrival():
+            return model.refund(step.data, step.arrived_at)
+        case AdjustmentArrival():
+            return model.adjust(step.data, step.arrived_at)
+        case Sweep():
+            model.sweep(step.member_id, step.until)
+            return None
+
+
 OFFSETS = st.sampled_from([0, -300, 480, 345]).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 WALLETS = st.sampled_from(["points", "points", *sorted(ACROSS)])
 RATES = st.sampled_from(["1", "1.2", "0.01", "1/3", "2/7", "10", "0.05", "999/1000"])
-ROUND_PRICES = (100, 1, 2_000, 5_990, 20_000)
-"""Minor units. Steps and thresholds are of these too, so that orders come to them exactly."""
 AMOUNTS = st.sampled_from([*ROUND_PRICES, 5_991])
 NUMBERS = st.sampled_from([1, 7, 50])
 POLICIES = st.sampled_from(["best", "first"])
@@ -107,26 +142,13 @@ MATCHES: st.SearchStrategy[Any] = st.sampled_from(
     ]
 )
 CONDITIONS: st.SearchStrategy[Document] = st.fixed_dictionaries({}, optional={"match": MATCHES, "pending": PENDINGS})
+ON_REFUND = st.sampled_from(["recompute", "prorata", "keep"])
+SHORTFALLS = ("debt", "clip", "clip", "cash_offset", "cash_offset")
+REFUND_POLICIES: st.SearchStrategy[Document] = st.sampled_from(
+    [{}, {"refunds": {"wait": "1d"}}, *({"refunds": {"shortfall": policy, "wait": "30d"}} for policy in SHORTFALLS)]
+)
+"""How long a refund waits moves no points in the model, in which it waits for ever."""
 CURRENCIES = st.sampled_from(sorted(EXPONENTS))
-GOODS = st.sampled_from(
-    [
-        ("apple", "fresh", None),
-        ("apple", "fresh", "house"),
-        ("salt", "dry", "house"),
-        ("rice", "dry", None),
-        ("bag", None, None),
-    ]
-)
-PRICES = st.sampled_from([0, 1, 99, 100, 2_005, 5_990, 11_995]) | st.integers(0, 30_000)
-QUANTITIES = st.sampled_from([1, 2, 3, 0])
-SETTLEMENTS = st.sampled_from([(0, 0, 0), (10, 0, 0), (0, 19, 0), (5, 7, 30), (0, 8, 100), (100, 0, 0)])
-"""Percent of discount, of tax, and of what is due that points pay for."""
-PARTS = st.tuples(GOODS, QUANTITIES, PRICES, SETTLEMENTS)
-ROUND_PARTS = st.tuples(GOODS, QUANTITIES, st.sampled_from(ROUND_PRICES), st.just((0, 0, 0)))
-BASKETS = st.lists(PARTS, min_size=1, max_size=4) | st.lists(ROUND_PARTS, min_size=1, max_size=2)
-PLACES = st.tuples(
-    st.sampled_from([("app", None), ("web", "north"), (None, "south"), ("app", "north")]), st.sampled_from([0, 499])
-)
 
 
 def money(minor_units: int, currency: str) -> str:
@@ -139,9 +161,11 @@ def kinds(currency: str) -> st.SearchStrategy[Document]:
     amounts = AMOUNTS.map(lambda amount: money(amount, currency))
     rate = st.fixed_dictionaries({"rate": RATES})
     step = st.fixed_dictionaries({"every": amounts, "points": NUMBERS}).map(lambda parts: {"step": parts})
-    threshold = st.fixed_dictionaries({"from": amounts, "points": NUMBERS}).map(lambda parts: {"threshold": parts})
+    threshold = st.fixed_dictionaries({"from": amounts, "points": NUMBERS}, optional={"on_refund": ON_REFUND}).map(
+        lambda parts: {"threshold": parts}
+    )
     per_item = st.fixed_dictionaries({"per_item": NUMBERS})
-    weighted: list[st.SearchStrategy[Document]] = [rate, rate, rate, step, threshold, per_item]
+    weighted: list[st.SearchStrategy[Document]] = [rate, rate, rate, step, threshold, threshold, per_item]
     return st.sampled_from(weighted).flatmap(lambda kind: kind)
 
 
@@ -206,56 +230,14 @@ def documents(draw: st.DrawFn, zone: str, day: date) -> list[Document]:
                 },
             }
             | draw(rule_books(currency, borders))
+            | draw(REFUND_POLICIES)
         )
     return versions
 
 
-def line(
-    line_id: str,
-    goods: tuple[str, str | None, str | None],
-    quantity: int,
-    list_price: int,
-    settlement: tuple[int, ...],
-) -> Any:
-    """A line of `goods` (SKU, category, brand), `settlement` saying how it is paid: discount, tax and points."""
-    discount = list_price * settlement[0] // 100
-    tax = list_price * settlement[1] // 100
-    due = list_price - discount + tax
-    in_points = due * settlement[2] // 100
-    return {
-        "line_id": line_id,
-        "sku": goods[0],
-        "category": goods[1],
-        "brand": goods[2],
-        "quantity": quantity,
-        "list_price": list_price,
-        "discount": discount,
-        "tax": tax,
-        "paid": due - in_points,
-        "paid_in_points": in_points,
-    }
-
-
-@st.composite
-def orders(draw: st.DrawFn, currency: str, at: datetime) -> dict[str, Any]:
-    bought = [line(f"l{number}", *part) for number, part in enumerate(draw(BASKETS))]
-    where, shipping = draw(PLACES)
-    return {
-        "order_id": f"o{draw(st.integers(0, 7))}",
-        "member_id": draw(st.sampled_from(["m1", "m1", "m2"])),
-        "currency": draw(st.sampled_from([currency] * 9 + ["EUR"])),
-        "paid": sum(each["paid"] for each in bought) + shipping,
-        "shipping": shipping,
-        "channel": where[0],
-        "store": where[1],
-        "occurred_at": at.astimezone(draw(OFFSETS)).isoformat(),
-        "lines": bought,
-    }
-
-
 @st.composite
 def histories(draw: st.DrawFn) -> History:
-    """A program with its versions, some debts, and up to eight orders with the sweeps a watermark could allow."""
+    """A program with its versions, some debts, and up to twelve events with the sweeps a watermark could allow."""
     zone, day = draw(st.sampled_from(TURNING_DAYS))
     start = first_instant(zone, day)
     versions = draw(documents(zone, day))
@@ -263,16 +245,55 @@ def histories(draw: st.DrawFn) -> History:
     debts = draw(st.just([]) | st.lists(debt, max_size=3))
     history = History(versions, debts, [], start)
     scratch = history.model()
+    known: list[Order] = []
     now = start
-    for _ in range(draw(st.integers(1, 8))):
+    for number in range(draw(st.integers(1, 12))):
         now = draw(_next_arrival(scratch, now))
-        at = draw(_paid_at(scratch, now, zone, day))
-        order = draw(orders(versions[0]["currency"], at))
-        scratch.order_paid(order, now)
-        history.steps.append(Arrival(now, order))
+        at = draw(_happened_at(scratch, now, zone, day)).astimezone(draw(OFFSETS)).isoformat()
+        waited_for, with_points = _waited_for(scratch, known), _with_points(scratch, known)
+        more = ["refund", "refund", "adjustment"] if with_points else []
+        kind = draw(st.sampled_from(["order", "order", "adjustment", "refund", *more]))
+        step: Event
+        if kind == "order":
+            order = draw(_order(waited_for, known, versions[0]["currency"]))
+            step = Arrival(now, order | {"occurred_at": at})
+        elif kind == "refund":
+            order = draw(_order(with_points, known, versions[0]["currency"]))
+            step = RefundArrival(now, draw(refunds(order, number)) | {"occurred_at": at})
+        else:
+            step = AdjustmentArrival(now, draw(adjustments(_available(scratch), number)) | {"occurred_at": at})
+        play(scratch, step)
+        history.steps.append(step)
     history.end = now + draw(st.sampled_from([timedelta(0), timedelta(days=3), timedelta(days=900)]))
     history.steps = draw(_with_sweeps(scratch, history.steps))
     return history
+
+
+@st.composite
+def _order(draw: st.DrawFn, preferred: list[Order], known: list[Order], currency: str) -> Order:
+    """One of those that are preferred, most often, or else any that is known, or a new one, which then is known."""
+    choice = draw(st.sampled_from(["preferred"] * 5 + ["new", "known"]))
+    if choice == "preferred" and preferred:
+        return draw(st.sampled_from(preferred))
+    if choice == "known" and known:
+        return draw(st.sampled_from(known))
+    known.append(draw(orders(currency)))
+    return known[-1]
+
+
+def _waited_for(model: NaiveModel, known: list[Order]) -> list[Order]:
+    """Those of which there are refunds, and no payment yet."""
+    waiting = [(name, each) for name, member in model.members.items() for each in member.refunds.keys() - member.orders]
+    return [order for order in known if (order["member_id"], order["order_id"]) in waiting]
+
+
+def _with_points(model: NaiveModel, known: list[Order]) -> list[Order]:
+    return [order for order in known if model.member(order["member_id"]).orders.get(order["order_id"])]
+
+
+def _available(model: NaiveModel) -> dict[tuple[str, str], int]:
+    pairs = [(member_id, wallet) for member_id in ("m1", "m2") for wallet in sorted(ACROSS)]
+    return {(member_id, wallet): model.member(member_id).available(wallet, []) for member_id, wallet in pairs}
 
 
 def _midnights(zone: str, day: date) -> list[datetime]:
@@ -302,7 +323,7 @@ def _next_arrival(model: NaiveModel, now: datetime) -> st.SearchStrategy[datetim
     return st.one_of(soon, *(st.sampled_from(instants) for instants in later if instants))
 
 
-def _paid_at(model: NaiveModel, arrived_at: datetime, zone: str, day: date) -> st.SearchStrategy[datetime]:
+def _happened_at(model: NaiveModel, arrived_at: datetime, zone: str, day: date) -> st.SearchStrategy[datetime]:
     """At arrival, late or early by what a limit allows and a tick more or less, or on a boundary nearby."""
     document = model.documents[-1]
     limits = [
@@ -322,13 +343,13 @@ def _paid_at(model: NaiveModel, arrived_at: datetime, zone: str, day: date) -> s
 
 
 @st.composite
-def _with_sweeps(draw: st.DrawFn, model: NaiveModel, arrivals: list[Arrival | Sweep]) -> list[Arrival | Sweep]:
+def _with_sweeps(draw: st.DrawFn, model: NaiveModel, arrivals: list[Step]) -> list[Step]:
     """The same arrivals, with sweeps between them that no later arrival forbids."""
-    steps: list[Arrival | Sweep] = []
+    steps: list[Step] = []
     settled = sorted({posting["occurred_at"] for member in model.members.values() for posting in member.postings})
     before = datetime.min.replace(tzinfo=UTC)
     for index, arrival in enumerate(arrivals):
-        waiting = [later.arrived_at for later in arrivals[index:] if isinstance(later, Arrival)]
+        waiting = [later.arrived_at for later in arrivals[index:] if not isinstance(later, Sweep)]
         watermark = min(waiting) - model.lateness
         instants = [at for at in settled if before < at <= watermark] or [watermark, watermark - TICK]
         for until in sorted(draw(st.lists(st.sampled_from(instants), max_size=2))):

@@ -20,7 +20,8 @@ from shared.domain.settle import settle
 from shared.domain.time import Instant
 from tests.property.core import Core, order_of, plain_lot
 from tests.property.histories import ACROSS, TICK, Arrival, History, Sweep, histories
-from tests.property.naive_model import EXPONENTS, NaiveModel
+from tests.property.naive_model import NaiveModel
+from tests.property.naive_rating import EXPONENTS
 from tests.support.orders import points_by_line
 
 POINTS = Wallet("points")

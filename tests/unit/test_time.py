@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from shared.domain.time import Calendar, Instant, add_months, datetime_of, from_unix_us, instant_of, rfc3339, unix_ms
-from tests.property.naive_model import zone_info
+from tests.property.naive_rating import zone_info
 
 TICK = 1
 
