@@ -7,10 +7,11 @@ from typing_extensions import TypedDict
 
 from shared.contracts import cloudevents
 from shared.contracts.contract import Contract, instant_in
-from shared.contracts.fields import ID, MAX_AMOUNT, Timestamp
+from shared.contracts.fields import ID, Timestamp
 from shared.contracts.repeated_keys import left_out_of
 from shared.domain.facts import Adjustment
 from shared.domain.ids import MemberId, Wallet
+from shared.domain.model import BALANCE_LIMIT
 
 MAX_REASON_CHARS = 500
 """A sentence or two for whoever reads the journal."""
@@ -34,7 +35,7 @@ class AdjustmentData(TypedDict):
     """Whose points they are."""
     wallet: Annotated[Wallet, ID]
     """A wallet of the program."""
-    points: Annotated[int, Field(ge=-MAX_AMOUNT, le=MAX_AMOUNT), AfterValidator(_not_zero)]
+    points: Annotated[int, Field(ge=-BALANCE_LIMIT, le=BALANCE_LIMIT), AfterValidator(_not_zero)]
     """How many points are given, or with a minus taken."""
     actor: Annotated[str, ID]
     """Who did it."""

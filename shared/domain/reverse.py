@@ -155,8 +155,8 @@ def _fall_short(entry: Entry, order_id: OrderId, rule: Rule, points: int, shortf
 def take_available(
     entry: Entry, policy: WalletPolicy, points: int, to: Bucket, rule_id: RuleId | None, order_id: OrderId | None
 ) -> int:
-    """Take points that are available, in burn order; returns how many are missing. Without an order, what is taken belongs
-    to the orders that earned it.
+    """Take points that are available, in burn order; returns how many are missing. Without an order, what is taken
+    belongs to the orders that earned it.
 
     The soonest expiry comes first and what never expires last, then the older lot (SEMANTICS, Redemption). A counter
     has lots only of what will expire; the rest of it is taken from the balance.

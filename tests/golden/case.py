@@ -1,8 +1,8 @@
 """Golden cases: files that say what a program makes of some events. Here they are read and checked, nothing is run.
 
-A file is YAML. Everything in it is plain text, integers, true and false: `title` and `source` (which rule it shows), `programs`
-(whole program documents), `given` (a state to start from, only the pure core can be given one), `events` in order of
-arrival, and `expect`. What is expected was worked out by hand; the file shows how.
+A file is YAML. Everything in it is plain text, integers, true and false: `title` and `source` (which rule it shows),
+`programs` (whole program documents), `given` (a state to start from, only the pure core can be given one), `events` in
+order of arrival, and `expect`. What is expected was worked out by hand; the file shows how.
 """
 
 import json
@@ -226,7 +226,7 @@ def load(path: Path) -> Case:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Knows text, integers, true and false. Instants stay text, and so do rates, of which no float may be made on the way."""
+    """Knows text, integers, true and false. Instants stay text, and so do rates: no float is made on the way."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 - the name and the form are PyYAML's
 

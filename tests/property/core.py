@@ -5,9 +5,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import orjson
+
+from shared.contracts import adjustment, refund
+from shared.contracts.contract import Contract
 from shared.contracts.program import ProgramDocument
 from shared.domain.decide import decide
-from shared.domain.facts import Event, EventRef, Order, Sweep
+from shared.domain.facts import Adjustment, Event, EventRef, Fact, Order, Refund, Sweep
 from shared.domain.ids import EventId, EventSource, MemberId, OrderId, Wallet
 from shared.domain.model import Account, Bucket, Debt, Lot, Movement, Posting, RatedOrder
 from shared.domain.program import Programs
@@ -15,8 +19,6 @@ from shared.domain.settle import settle
 from shared.domain.time import Instant, datetime_of, instant_of
 from tests.property import histories
 from tests.property.naive_rating import EXPONENTS
-
-ORDER_PAID = "pointstream.order-paid.v1"
 
 
 class Core:
@@ -32,14 +34,14 @@ class Core:
         self.orders: dict[tuple[MemberId, OrderId], RatedOrder] = {}
         self._due_only = due_only
 
-    def step(self, step: histories.Arrival | histories.Sweep, event_id: str) -> str:
+    def step(self, step: histories.Step, event_id: str) -> str:
         """Decide one step; returns its outcome."""
         if isinstance(step, histories.Sweep):
             return self._decide(Sweep(MemberId(step.member_id), instant_of(step.until)))
-        ref = EventRef(EventSource("/shop"), EventId(event_id), ORDER_PAID)
-        return self._decide(Event(ref, instant_of(step.arrived_at), order_of(step.order)))
+        ref = EventRef(EventSource("/shop"), EventId(event_id), "any")
+        return self._decide(Event(ref, instant_of(step.arrived_at), fact_of(step)))
 
-    def run(self, steps: Iterable[histories.Arrival | histories.Sweep], end: datetime) -> list[str]:
+    def run(self, steps: Iterable[histories.Step], end: datetime) -> list[str]:
         """All steps, then a sweep of everybody to `end`; returns the outcomes of the steps."""
         outcomes = [self.step(step, f"e{number}") for number, step in enumerate(steps)]
         for member_id in self.accounts:
@@ -68,6 +70,8 @@ class Core:
         if not self._due_only:
             return account
         lots = account.lots
+        if isinstance(event, Event) and isinstance(event.fact, Refund | Adjustment):
+            return account
         now = {lot_id: lot for lot_id, lot in lots.items() if lot.due_at is not None and lot.due_at <= event.arrived_at}
         later = [lot.due_at for lot_id, lot in lots.items() if lot_id not in now and lot.due_at is not None]
         return replace(account, lots=now, later_due_at=min(later, default=None))
@@ -81,6 +85,22 @@ def _account(history: histories.History, member: str) -> Account:
         buckets[Bucket.DEBT] -= debt.amount
         buckets[Bucket.CLAWED_BACK] += debt.amount
     return Account(MemberId(member), balances=balances, debts=tuple(debts))
+
+
+def fact_of(step: histories.Event) -> Fact:
+    match step:
+        case histories.Arrival():
+            return order_of(step.order)
+        case histories.RefundArrival():
+            return decoded(refund.CONTRACT, step.data)
+        case histories.AdjustmentArrival():
+            return decoded(adjustment.CONTRACT, step.data)
+
+
+def decoded(contract: Contract[Any], data: dict[str, Any]) -> Fact:
+    """What the contract makes of the data of an event."""
+    event = {"specversion": "1.0", "id": "e", "source": "/shop", "type": contract.type, "data": data}
+    return contract.decode(orjson.dumps(event), ()).fact
 
 
 def order_of(data: dict[str, Any]) -> Order:

@@ -108,7 +108,7 @@ def refunds(draw: st.DrawFn, order: Order, number: int) -> Refund:
         "order_id": draw(st.sampled_from([order["order_id"]] * 15 + ["o9"])),
         "member_id": draw(st.sampled_from([order["member_id"]] * 15 + ["m1", "m2"])),
         "currency": draw(st.sampled_from([order["currency"]] * 15 + ["EUR"])),
-        "reason": "returned",
+        "reason": "return",
     }
     given = draw(GIVEN_BACK)
     if "full" in given:

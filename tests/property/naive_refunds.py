@@ -112,9 +112,8 @@ def take_back(member: Member, rated: Rated, spendable: Callable[[str], bool], mo
         points = together[name] - rated.clawed.get(name, 0)
         rated.clawed[name] = together[name]
         sources = own_sources(member, wallet, order_id)
-        if spendable(wallet):
-            sources += [("available", lot, lot.remaining) for lot in others(member, wallet, order_id)]
-        else:
+        sources += [("available", lot, lot.remaining) for lot in others(member, wallet, order_id)]
+        if not spendable(wallet):
             sources.append(("available", None, member.without_lot(wallet, movements)))
         rows = taken(points, wallet, sources, "clawed_back")
         missing = points - sum(row["amount"] for row in rows)

@@ -19,7 +19,7 @@ from shared.domain.program import Program, Programs
 from shared.domain.settle import settle
 from shared.domain.time import Instant
 from tests.property.core import Core, order_of, plain_lot
-from tests.property.histories import ACROSS, TICK, Arrival, History, Sweep, histories
+from tests.property.histories import ACROSS, TICK, History, Sweep, histories, play
 from tests.property.naive_model import NaiveModel
 from tests.property.naive_rating import EXPONENTS
 from tests.support.orders import points_by_line
@@ -36,7 +36,7 @@ SETTINGS = settings(max_examples=100, deadline=None, print_blob=True, suppress_h
 def test_the_core_agrees_with_the_model(history: History) -> None:
     core, model = Core(history), history.model()
     for number, step in enumerate(history.steps):
-        assert core.step(step, f"e{number}") == _in_model(model, step) or isinstance(step, Sweep)
+        assert core.step(step, f"e{number}") == play(model, step) or isinstance(step, Sweep)
         for member in history.members:
             assert len(core.all_postings()[member]) == len(model.member(member).postings)
             for instant in _instants(model, member):
@@ -55,7 +55,7 @@ def test_the_core_agrees_with_the_model(history: History) -> None:
 def test_sweeps_change_nothing(history: History) -> None:
     swept, unswept = Core(history), Core(history)
     swept.run(history.steps, history.end)
-    unswept.run([step for step in history.steps if isinstance(step, Arrival)], history.end)
+    unswept.run([step for step in history.steps if not isinstance(step, Sweep)], history.end)
     assert swept.all_postings() == unswept.all_postings()
     assert {member: account.lots for member, account in swept.accounts.items()} == {
         member: account.lots for member, account in unswept.accounts.items()
@@ -121,13 +121,6 @@ def test_points_are_rounded_once_and_allotted_within_one_of_the_exact_share(
         for (first, share), (second, other) in combinations(zip(given_points, exact, strict=True), 2)
         if share == other
     )
-
-
-def _in_model(model: NaiveModel, step: Arrival | Sweep) -> str | None:
-    if isinstance(step, Arrival):
-        return model.order_paid(step.order, step.arrived_at)
-    model.sweep(step.member_id, step.until)
-    return None
 
 
 def _instants(model: NaiveModel, member_id: str) -> list[datetime]:

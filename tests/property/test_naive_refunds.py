@@ -340,14 +340,14 @@ def test_a_counter_gives_back_from_its_balance() -> None:
     assert shop.balances("growth") == {"issued": -20, "adjusted": 2, "clawed_back": 20, "debt": -2}
 
 
-def test_a_counter_leaves_the_lots_of_others_alone() -> None:
+def test_a_counter_takes_what_will_end_before_what_stays() -> None:
     shop = Shop({"id": "growth", "wallet": "growth", "rate": 1}, growth={"days": 30})
     shop.pay(order(1_000))
     shop.adjust(-10, "growth")
     shop.adjust(5, "growth")
     shop.refund(full=True)
-    assert shop.last() == [("debt", "clawed_back", 10, "growth", None)]
-    assert [(lot.number, lot.remaining) for lot in shop.member.open_lots()] == [(2, 5)]
+    assert shop.last() == [("available", "clawed_back", 5, "growth", 2), ("debt", "clawed_back", 5, "growth", None)]
+    assert shop.member.open_lots() == []
 
 
 def test_the_policy_is_that_of_the_version_that_rated_the_order() -> None:
