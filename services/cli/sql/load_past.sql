@@ -18,8 +18,8 @@ FROM past ORDER BY shard, member_id, k;
 
 INSERT INTO orders (shard, member_id, order_id, occurred_at, currency, paid, program_version, lines)
 SELECT shard, member_id, order_id, at, 'USD', 10000, 1,
-       '{"line_id":["1","2","3"],"category":["GROCERY","DELI","MEAT"],"paid":[5000,3000,2000],"base":[5000,3000,2000],
-         "points":{"base":[50,30,20],"growth":[50,30,20]}}'
+       format('{"line_id":["1","2","3"],"category":["GROCERY","DELI","MEAT"],"quantity":[1,1,1],"paid":[5000,3000,2000],
+         "base":[5000,3000,2000],"points":{"base":[50,30,20],"growth":[50,30,20]},"lots":[%s]}', k)::json
 FROM past ORDER BY shard, member_id, order_id;
 
 INSERT INTO consumed_events (shard, source, event_id, event_type, member_id, digest, outcome)

@@ -17,6 +17,9 @@ SLICE_POSTINGS = 1_250_000
 """Postings that one statement looks at. What it keeps of them fits into the memory that the session gives it."""
 
 
+MOVING = [outcome.value for outcome in Outcome if outcome.moves_points]
+"""The outcomes of events that have a posting."""
+
 Job = tuple[Findings, Callable[[Connection], Awaitable[None]]]
 
 
@@ -64,11 +67,16 @@ class LedgerCheck:
         async with asyncio.TaskGroup() as tasks:
             for _ in range(CONNECTIONS):
                 tasks.create_task(work())
-        if self._since == 0 and self._posted != self._consumed.get(Outcome.POSTED, (0, 0)):
+        if self._since == 0 and self._posted != self._moved():
             async with self._snapshot.connection() as connection:
                 await self._find_events(connection)
             if not self._events.found:
                 self._events.add("events_differ", {})
+
+    def _moved(self) -> tuple[int, int]:
+        """How many events moved points by their outcomes, and the sum of their hashes."""
+        moved = [self._consumed.get(outcome, (0, 0)) for outcome in MOVING]
+        return sum(events for events, _ in moved), sum(fingerprint for _, fingerprint in moved)
 
     def _jobs(self, postings: int) -> list[Job]:
         """The longest first, so that the connections end together."""
@@ -157,7 +165,7 @@ class LedgerCheck:
         await self._fetch(connection, self._debts, statements.DEBTS, SHOWN_MAX)
 
     async def _find_events(self, connection: Connection) -> None:
-        await self._fetch(connection, self._events, statements.FIND_EVENTS, self._since, SHOWN_MAX)
+        await self._fetch(connection, self._events, statements.FIND_EVENTS, self._since, SHOWN_MAX, MOVING)
 
     async def _count(self, connection: Connection) -> None:
         row = await connection.fetchrow(statements.COUNT_ROWS, self._since, timeout=QUERY_TIMEOUT_S)

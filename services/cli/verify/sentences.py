@@ -66,6 +66,10 @@ _PROBLEMS: dict[str, tuple[str, str]] = {
         "member {member_id}: the lots hold {held} {wallet} that are pending, the account has {balance}",
         _LOTS,
     ),
+    "lots_expired": (
+        "member {member_id}: {held} {wallet} of the lots ended unspent, the account has {balance}",
+        _LOTS,
+    ),
     "lots_due": ("member {member_id}: the account's next due instant is not the first one of its lots", _LOTS),
     "lot_bounds": ("member {member_id}: lot {lot_id} holds {remaining} of {issued} {wallet}", _LOTS),
     "debt": ("member {member_id}: {owed} {wallet} are owed for orders, the account's debt is {debt}", _DEBTS),
@@ -78,7 +82,7 @@ _PROBLEMS: dict[str, tuple[str, str]] = {
         "SELECT source, event_id, count(*) FROM consumed_events GROUP BY 1, 2 HAVING count(*) > 1",
     ),
     "posted_without_posting": (
-        "event {event_id} of {source}: its outcome is posted, but there is no posting of it for member {member_id}",
+        "event {event_id} of {source}: its outcome is {outcome}, but there is no posting of it for member {member_id}",
         _EVENT,
     ),
     "posting_without_event": (

@@ -71,14 +71,15 @@ CREATE TABLE lots (
   wallet       text NOT NULL,
   order_id     text,
   issued       bigint NOT NULL CHECK (issued > 0),
-  remaining    bigint NOT NULL CHECK (remaining >= 0 AND remaining <= issued),
+  remaining    bigint NOT NULL,
   activates_at timestamptz,
   expires_at   timestamptz,
-  expired      bigint NOT NULL DEFAULT 0 CHECK (expired >= 0 AND remaining + expired <= issued),
+  expired      bigint NOT NULL DEFAULT 0,
   due_at       timestamptz GENERATED ALWAYS AS (
     CASE WHEN remaining > 0 THEN coalesce(activates_at, expires_at) END
   ) STORED,
-  PRIMARY KEY (shard, member_id, lot_id)
+  PRIMARY KEY (shard, member_id, lot_id),
+  CHECK (remaining >= 0 AND expired >= 0 AND remaining + expired <= issued)
 ) WITH (fillfactor = 90);
 
 -- Only the open ones: the index stays as small as they are, however long the history is.
@@ -321,8 +322,8 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON dead_letter_ac
 
 -- Writers add and carry forward; nobody may change or remove what was recorded.
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO pointstream_writer, pointstream_reader, pointstream_operator;
-GRANT INSERT ON accounts, lots, debts, orders, refunds, consumed_events, postings, movements, consumer_offsets, dead_letters,
-  programs, shard_heads, installation, circulation, circulation_positions TO pointstream_writer;
+GRANT INSERT ON accounts, lots, debts, orders, refunds, consumed_events, postings, movements, consumer_offsets,
+  dead_letters, programs, shard_heads, installation, circulation, circulation_positions TO pointstream_writer;
 GRANT UPDATE ON accounts, lots, shard_heads, consumer_offsets, installation, circulation, circulation_positions
   TO pointstream_writer;
 GRANT DELETE ON debts TO pointstream_writer;
@@ -335,7 +336,6 @@ GRANT INSERT ON dead_letter_actions, dead_letter_acceptances TO pointstream_oper
 -- migrate:down
 
 DROP VIEW dead_letter_states;
-DROP TABLE circulation, circulation_positions, dead_letter_acceptances, dead_letter_actions, dead_letters, consumer_offsets, movements, postings, consumed_events, refunds,
-  orders, debts, lots, accounts,
-  shard_heads, programs, installation;
+DROP TABLE circulation, circulation_positions, dead_letter_acceptances, dead_letter_actions, dead_letters, consumer_offsets,
+  movements, postings, consumed_events, refunds, orders, debts, lots, accounts, shard_heads, programs, installation;
 DROP FUNCTION refuse_change();

@@ -124,6 +124,11 @@ PLANTED = {
         {"lots"},
         "member alice: lot 1 holds 31 of 30 points",
     ),
+    "a lot of which points ended that nobody lost": Flaw(
+        "ALTER TABLE lots DROP CONSTRAINT lots_check;UPDATE lots SET expired = 4 WHERE :alice AND lot_id = 1",
+        {"lots"},
+        "member alice: 4 points of the lots ended unspent, the account has 0",
+    ),
     "lots that nobody has": Flaw(
         "INSERT INTO lots VALUES (:shard, 'ghost', 1, 'points', NULL, 5, 5)",
         {"lots"},
