@@ -40,6 +40,8 @@ async def lock_accounts(
             due[member_id] = needs.until[member_id]
         if _owes(account):
             owing.append(member_id)
+    if newcomers := {needs.shards[member_id] for member_id, account in accounts.items() if account.version == 0}:
+        await connection.execute(statements.LOCK_NEWCOMERS, sorted(newcomers))
     if needs.orders:
         await _load_orders(connection, accounts, needs)
     if due:

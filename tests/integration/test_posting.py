@@ -18,7 +18,7 @@ from shared.ledger.programs import load_programs
 from shared.ledger.sharding import shard_of
 from shared.settings import Settings
 from shared.setup import open_ledger
-from tests.support.orders import NOON, consumed, message_of
+from tests.support.orders import NOON, consumed, message_of, refunded
 from tests.support.unchanging import assert_append_only
 
 SHARDS = 4
@@ -220,3 +220,17 @@ async def test_the_schema_belongs_to_the_migrator_alone(ledger: Pool) -> None:
     owners = await ledger.fetch("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'")
     assert [row["tableowner"] for row in owners] == [Role.MIGRATOR]
     assert await ledger.fetchval("SELECT has_schema_privilege('pointstream_writer', 'public', 'CREATE')") is False
+
+
+async def test_a_refund_and_the_first_order_of_a_member_that_meet_take_the_points_back(
+    ledger: Pool, programs: Programs
+) -> None:
+    members = [f"newcomer-{number}" for number in range(60)]
+    await asyncio.gather(
+        *(
+            post(ledger, Batch(events=[event]), programs, SHARDS)
+            for member_id in members
+            for event in (consumed("o-1", member_id), refunded("o-1", member_id))
+        )
+    )
+    assert [member_id for member_id in members if await available(ledger, member_id)] == []

@@ -127,6 +127,12 @@ def lock_accounts(tx: Transaction, shards: list[int], members: list[str]) -> Sta
     return [_account(row) for key in found if (row := tx.get("accounts", key)) is not None]
 
 
+def lock_newcomers(_: Transaction, shards: list[int]) -> Statement:
+    for shard in sorted(shards):
+        yield ("newcomers", (shard,))
+    return []
+
+
 def load_due_lots(tx: Transaction, shards: list[int], members: list[str], untils: list[Any]) -> Statement:
     yield from ()
     found = []
@@ -325,6 +331,7 @@ HANDLERS: dict[str, Handler] = {
         claim_partitions,
         count_programs,
         lock_accounts,
+        lock_newcomers,
         load_due_lots,
         load_debts,
         clear_debts,

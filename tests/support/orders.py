@@ -8,6 +8,7 @@ from typing import Any, cast
 import orjson
 from aiokafka import ConsumerRecord
 
+from shared.contracts import refund
 from shared.contracts.cloudevents import Headers
 from shared.contracts.order_paid import TYPE
 from shared.domain.facts import Event, EventRef, Order, OrderLine
@@ -97,3 +98,26 @@ def points_by_line(rated: RatedOrder) -> dict[str, dict[str, int]]:
         line_id: {str(rule_id): shares[index] for rule_id, shares in rated.points.items() if shares[index]}
         for index, line_id in enumerate(rated.line_ids)
     }
+
+
+def refunded(
+    order_id: str,
+    member_id: str = "alice",
+    at: Instant = NOON,
+    refund_id: str = "r-1",
+    **given_back: Any,
+) -> Consumed:
+    """A refund as a worker brings it to the ledger: of everything, or of what is given, as the contract has it."""
+    data = {
+        "refund_id": refund_id,
+        "order_id": order_id,
+        "member_id": member_id,
+        "currency": "USD",
+        "occurred_at": rfc3339(at),
+        **(given_back or {"full": True}),
+    }
+    event_id = f"{member_id}-{order_id}-{refund_id}"
+    event = {"specversion": "1.0", "id": event_id, "source": SOURCE, "type": refund.TYPE, "data": data}
+    value = orjson.dumps(event)
+    decoded = refund.CONTRACT.decode(value, ())
+    return Consumed(Event(decoded.ref, at, decoded.fact), decoded.digest, message_of(value, 0, at, member_id.encode()))
