@@ -89,7 +89,7 @@ def _decide_order(account: Account, event: Event, order: Order, program: Program
     entry = Entry(account)
     rated.lots = _issue(entry, order, granted, program)
     if known.refunds:
-        _take_back(entry, rated, (), known.refunds, program)
+        _take_back(entry, rated, (), known.refunds, program, effective_at)
     after, posting = entry.close(
         PostingKind.ACCRUAL, event.ref, order.order_id, program.version, order.occurred_at, effective_at
     )
@@ -115,7 +115,12 @@ def _issue(entry: Entry, order: Order, granted: Sequence[tuple[Rule, int]], prog
 
 
 def _take_back(
-    entry: Entry, order: RatedOrder, before: Sequence[Refund], after: Sequence[Refund], program: Program
+    entry: Entry,
+    order: RatedOrder,
+    before: Sequence[Refund],
+    after: Sequence[Refund],
+    program: Program,
+    effective_at: Instant,
 ) -> bool:
     """Take back what an order's refunds come to, less what it was before some of them; returns whether they are more
     than was paid. Refunds that do not fit the order count nothing."""
@@ -123,7 +128,7 @@ def _take_back(
     was = refunded(order, [refund for refund in before if fits(refund, order)])
     taken = {rule.rule_id: points for rule, points in claws(order, was.parts, program)}
     due = [(rule, points - taken[rule.rule_id]) for rule, points in claws(order, now.parts, program)]
-    take_back(entry, order, due, program)
+    take_back(entry, order, due, program, effective_at)
     return now.too_much
 
 
@@ -142,7 +147,7 @@ def _decide_refund(
         return Decision(Outcome.REFUND_DOES_NOT_FIT, knowing, (), refund=refund)
     entry = Entry(knowing)
     program = programs.version(rated.program_version)
-    too_much = _take_back(entry, rated, known.refunds, refunds, program)
+    too_much = _take_back(entry, rated, known.refunds, refunds, program, effective_at)
     if not entry.movements:
         outcome = Outcome.OVER_REFUNDED_NOTHING_TAKEN if too_much else Outcome.NOTHING_TO_TAKE_BACK
         return Decision(outcome, knowing, (), refund=refund)

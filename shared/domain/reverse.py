@@ -14,6 +14,7 @@ from shared.domain.facts import Refund
 from shared.domain.ids import OrderId, RuleId, Wallet
 from shared.domain.model import Bucket, Lot, RatedOrder
 from shared.domain.program import OnRefund, Program, Rule, Shortfall, Threshold, WalletPolicy
+from shared.domain.time import Instant
 
 CLAWED_BACK = Bucket.CLAWED_BACK
 
@@ -107,21 +108,27 @@ def _is_kept(threshold: Threshold, remaining: Fraction, counted: int) -> bool:
             assert_never(threshold.on_refund)
 
 
-def take_back(entry: Entry, order: RatedOrder, due: Iterable[tuple[Rule, int]], program: Program) -> None:
+def take_back(
+    entry: Entry, order: RatedOrder, due: Iterable[tuple[Rule, int]], program: Program, effective_at: Instant
+) -> None:
     """Take points of an order back, rule by rule: out of its pending lots, its own active ones, what of them ended
     unspent, and other available lots in burn order; what is missing then follows the program's policy."""
     for rule, points in due:
-        missing = _take_own(entry, order, rule, points)
+        missing = _take_own(entry, order, rule, points, effective_at)
         policy = program.wallets[rule.wallet]
         missing = take_available(entry, policy, missing, CLAWED_BACK, rule.rule_id, order.order_id)
         if missing:
             _fall_short(entry, order.order_id, rule, missing, program.refunds.shortfall)
 
 
-def _take_own(entry: Entry, order: RatedOrder, rule: Rule, points: int) -> int:
-    """Take points out of an order's own lots; returns how many are missing."""
+def _take_own(entry: Entry, order: RatedOrder, rule: Rule, points: int, effective_at: Instant) -> int:
+    """Take points out of an order's own lots; returns how many are missing.
+
+    What is pending at the instant comes first, then what is active, then what ended. Of an order that comes after its
+    refund nothing was settled yet, and it makes no difference.
+    """
     own = _own_lots(entry, order, rule.wallet)
-    for lot in sorted(own, key=lambda lot: lot.activates_at is None):
+    for lot in sorted(own, key=lambda lot: _stage(lot, effective_at)):
         if part := min(points, lot.remaining):
             entry.take(lot, part, CLAWED_BACK, rule.rule_id, order.order_id)
             points -= part
@@ -130,6 +137,13 @@ def _take_own(entry: Entry, order: RatedOrder, rule: Rule, points: int) -> int:
             entry.take_expired(lot, part, CLAWED_BACK, rule.rule_id, order.order_id)
             points -= part
     return points
+
+
+def _stage(lot: Lot, at: Instant) -> int:
+    """How far a lot is in its life at an instant: 0 is pending, 1 active, 2 ended."""
+    if lot.expires_at is not None and lot.expires_at <= at:
+        return 2
+    return 0 if lot.activates_at is not None and lot.activates_at > at else 1
 
 
 def _own_lots(entry: Entry, order: RatedOrder, wallet: Wallet) -> list[Lot]:

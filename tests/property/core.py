@@ -24,11 +24,12 @@ from tests.property.naive_rating import EXPONENTS
 class Core:
     """The accounts of all members, held as a ledger would hold them.
 
-    With `due_only` a decision sees only the lots that fall due by the event's arrival, as the ledger loads them.
+    `programs` are those of the history's documents, where somebody has read them before. With `due_only` a decision
+    sees only the lots that fall due by the event's arrival, as the ledger loads them.
     """
 
-    def __init__(self, history: histories.History, *, due_only: bool = False) -> None:
-        self.programs = Programs([ProgramDocument.model_validate(each).to_domain() for each in history.documents])
+    def __init__(self, history: histories.History, programs: Programs | None = None, *, due_only: bool = False) -> None:
+        self.programs = programs or programs_of(history.documents)
         self.accounts = {MemberId(member): _account(history, member) for member in history.members}
         self.postings: dict[MemberId, list[Posting]] = {member: [] for member in self.accounts}
         self.orders: dict[tuple[MemberId, OrderId], RatedOrder] = {}
@@ -75,6 +76,11 @@ class Core:
         now = {lot_id: lot for lot_id, lot in lots.items() if lot.due_at is not None and lot.due_at <= event.arrived_at}
         later = [lot.due_at for lot_id, lot in lots.items() if lot_id not in now and lot.due_at is not None]
         return replace(account, lots=now, later_due_at=min(later, default=None))
+
+
+def programs_of(documents: list[dict[str, Any]]) -> Programs:
+    """The versions of a program, as the core has them."""
+    return Programs([ProgramDocument.model_validate(document).to_domain() for document in documents])
 
 
 def _account(history: histories.History, member: str) -> Account:

@@ -82,7 +82,7 @@ class NaiveModel:
         if found or not bought:
             return found
         movements: list[Movement] = []
-        take_back(member, bought, self._spendable, movements)
+        take_back(member, bought, self._spendable, movements, effective)
         if movements:
             event = {"kind": "reversal", "order": refund["order_id"], "program_version": bought.document["version"]}
             instants = {"occurred_at": parsed(refund["occurred_at"]), "effective_at": effective}
@@ -168,7 +168,7 @@ class NaiveModel:
         movements: list[Movement] = []
         for lot_facts, parts in together.items():
             self._give(member, lot_facts, parts, order["order_id"], movements)
-        take_back(member, member.rated[order["order_id"]], self._spendable, movements)
+        take_back(member, member.rated[order["order_id"]], self._spendable, movements, effective)
         instants = {"occurred_at": parsed(order["occurred_at"]), "effective_at": effective}
         event = {"kind": "accrual", "order": order["order_id"], "program_version": document["version"]}
         self._post(member, movements, instants | event)

@@ -4,6 +4,7 @@ A part of the naive model. The data of a refund are a plain dict, like those of 
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from fractions import Fraction
 from math import floor
 from typing import Any
@@ -102,7 +103,9 @@ def claw(rule: Document, shares: dict[str, int], rated: Rated, parts: dict[str, 
     return sum(shares.values()) if everything or remain < least else 0
 
 
-def take_back(member: Member, rated: Rated, spendable: Callable[[str], bool], movements: list[Movement]) -> None:
+def take_back(
+    member: Member, rated: Rated, spendable: Callable[[str], bool], movements: list[Movement], now: datetime
+) -> None:
     """What all refunds of an order take back, less what was taken before; adds to `movements`, rule by rule."""
     order_id = rated.order["order_id"]
     shortfall = rated.document.get("refunds", {}).get("shortfall", "debt")
@@ -111,7 +114,7 @@ def take_back(member: Member, rated: Rated, spendable: Callable[[str], bool], mo
         name, wallet = rule["id"], rule["wallet"]
         points = together[name] - rated.clawed.get(name, 0)
         rated.clawed[name] = together[name]
-        sources = own_sources(member, wallet, order_id)
+        sources = own_sources(member, wallet, order_id, now)
         sources += [("available", lot, lot.remaining) for lot in others(member, wallet, order_id)]
         if not spendable(wallet):
             sources.append(("available", None, member.without_lot(wallet, movements)))
@@ -125,12 +128,19 @@ def take_back(member: Member, rated: Rated, spendable: Callable[[str], bool], mo
         movements += [row | {"rule": name, "order": order_id} for row in rows]
 
 
-def own_sources(member: Member, wallet: str, order_id: str) -> list[Source]:
-    """The order's own lots by their number: first what is pending, then what is active, then what expired unspent."""
+def own_sources(member: Member, wallet: str, order_id: str, now: datetime) -> list[Source]:
+    """The order's own lots by their number: what is pending, then what is active, then what has ended unspent.
+
+    Of an order that came after its refund nothing is settled yet; what should have been by now counts as if it were.
+    """
     lots = [lot for lot in member.lots if lot.wallet == wallet and lot.order_id == order_id]
-    pending: list[Source] = [("pending", lot, lot.remaining) for lot in lots if lot.activates_at]
-    active: list[Source] = [("available", lot, lot.remaining) for lot in lots if lot.activates_at is None]
-    return pending + active + [("expired", lot, lot.expired) for lot in lots]
+    ended = [lot for lot in lots if lot.expires_at and lot.expires_at <= now]
+    pending = [lot for lot in lots if lot not in ended and lot.activates_at and lot.activates_at > now]
+    active = [lot for lot in lots if lot not in ended and lot not in pending]
+    sources: list[Source] = [
+        ("pending" if lot.activates_at else "available", lot, lot.remaining) for lot in pending + active + ended
+    ]
+    return sources + [("expired", lot, lot.expired) for lot in lots]
 
 
 def others(member: Member, wallet: str, order_id: str) -> list[Lot]:
