@@ -105,6 +105,7 @@ class Order:
     store: str | None
     occurred_at: Instant
     lines: Sequence[OrderLine]
+    payment_method: str | None = None
 
 
 @dataclass(slots=True)
@@ -234,13 +235,15 @@ class Posting:
 class RatedOrder:
     """An accepted order as it was rated: by line the base in minor units, and the points of each rule that gave some.
 
-    It is frozen: a refund takes its share of these points, whatever the rules say by then.
+    It is frozen: a refund takes its share of these points, whatever the rules say by then. The limit of a rule does not
+    show in them; `trimmed` says how many of a rule's points it has taken, where it has.
     """
 
     order: Order
     program_version: ProgramVersion
     bases: Sequence[int]
     points: Mapping[RuleId, Sequence[int]]
+    trimmed: Mapping[RuleId, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
