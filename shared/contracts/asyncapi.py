@@ -5,7 +5,7 @@ from typing import Any
 from shared.contracts import examples, order_paid, points_changed
 from shared.contracts.fields import MAX_ATTRIBUTE_CHARS, NO_NUL
 
-CONTRACT_VERSION = "1.0.0"
+CONTRACT_VERSION = "1.1.0"
 """Of the contracts taken together. The middle number grows with every field that is added."""
 
 _KAFKA_BINDING_VERSION = "0.5.0"

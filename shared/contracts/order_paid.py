@@ -84,6 +84,8 @@ class OrderPaidData(TypedDict):
     """Where it was ordered, in the shop's words: `app`, `web`, `store`."""
     store: NotRequired[Annotated[Name | None, Field(default=None)]]
     """Which shop it was, in the shop's words."""
+    payment_method: NotRequired[Name | None]
+    """How it was paid, in the shop's words: `card`, `wallet`, `invoice`. Null is as good as leaving it out."""
     occurred_at: Timestamp
     """When it was paid, with an offset. Digits after the microseconds are cut off."""
 
@@ -126,6 +128,8 @@ def decode(value: bytes | None, headers: cloudevents.Headers) -> DecodedOrder:
     else:
         ref = cloudevents.ref_of(named, TYPE)
         data = _binary(value, ref)
+    if "payment_method" in data and data["payment_method"] is None:
+        del data["payment_method"]  # so that both have one digest
     try:
         # Escaped is the only form in which JSON may hold it. To look for a backslash first is twice as fast.
         if b"\\" in value and b"\\u0000" in value:
@@ -184,6 +188,7 @@ def _order_of(data: OrderPaidData) -> Order:
         _instant_of(data["occurred_at"]),
         # Validation has filled in what may be left out, so these are the domain's lines already.
         cast("list[OrderLine]", data["lines"]),
+        data.get("payment_method"),
     )
     check_sums(order)
     return order

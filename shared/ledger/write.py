@@ -135,7 +135,8 @@ async def write_orders(connection: Connection, orders: Iterable[tuple[Shard, Rat
 
 
 def dump_lines(rated: RatedOrder) -> bytes:
-    """What a refund needs of the lines, by column: a list for each field, and one for the points of each rule."""
+    """What a refund needs of the lines, by column: a list for each field, and one for the points of each rule. What the
+    limits of rules have taken of these is there only where they have."""
     lines = rated.order.lines
     return orjson.dumps(
         {
@@ -145,6 +146,7 @@ def dump_lines(rated: RatedOrder) -> bytes:
             "base": rated.bases,
             "points": rated.points,
         }
+        | ({"trimmed": rated.trimmed} if rated.trimmed else {})
     )
 
 
