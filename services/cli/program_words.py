@@ -1,9 +1,14 @@
 """A program in words: what it gives to whom, and what a new version changes."""
 
+from collections.abc import Sequence
+from decimal import Decimal
 from fractions import Fraction
 
 from shared.contracts.money import EXPONENTS
-from shared.contracts.program import MatchDocument, PendingDocument, ProgramDocument, RuleDocument, WalletDocument
+from shared.contracts.program import PendingDocument, ProgramDocument, RuleDocument, WalletDocument
+from shared.contracts.program_filters import WEEKDAYS, DaysDocument, MatchDocument, OrderMatchDocument, WindowDocument
+from shared.contracts.program_multipliers import MultiplierDocument
+from shared.domain.multiplier import Stacking
 from shared.domain.program import Choice
 from shared.domain.time import DAY_US, SECOND_US
 
@@ -15,7 +20,7 @@ _UNITS = ((DAY_US, "day"), (3600 * SECOND_US, "hour"), (60 * SECOND_US, "minute"
 
 def explained(document: ProgramDocument) -> Words:
     """What a program says."""
-    return {
+    said = {
         "program": [
             (
                 f"{document.program}, version {document.version}, decides what happened from"
@@ -24,10 +29,14 @@ def explained(document: ProgramDocument) -> Words:
             f"Days, months and years are those of {document.zone.key}; money is {document.currency}.",
         ],
         "wallets": [f"{name}: {_wallet(wallet)}." for name, wallet in document.wallets.items()],
-        "earning": [f"{name}: {said}." for name, said in _earning(document).items()],
+        "earning": [f"{name}: {rule}." for name, rule in _earning(document).items()],
+        "multipliers": [f"{name}: {multiplier}." for name, multiplier in _multipliers(document).items()],
         "base": [_base(document)],
         "time": [_tolerances(document)],
     }
+    if len(document.multipliers) > 1:
+        said["multipliers"].append(_STACKED[document.stacking])
+    return {about: lines for about, lines in said.items() if lines}
 
 
 def changes(old: ProgramDocument, new: ProgramDocument) -> Words:
@@ -43,6 +52,12 @@ def changes(old: ProgramDocument, new: ProgramDocument) -> Words:
             _earning(new),
             "orders that were paid before keep what they earned",
         ),
+        "multipliers": _changed(
+            _multipliers(old),
+            _multipliers(new),
+            "orders that were paid before keep what they earned",
+        )
+        + _stacked_otherwise(old, new),
         "base": [] if old.base == new.base else [f"{_base(new)} Until then: {_lower(_base(old))}"],
         "time": []
         if _tolerances(old) == _tolerances(new)
@@ -92,12 +107,77 @@ _CHOSEN = {
 }
 
 
+_STACKED = {
+    Stacking.ADDITIVE: "Several for one order add up: two times 1.5 are 2.",
+    Stacking.MULTIPLICATIVE: "Several for one order multiply each other: two times 1.5 are 2.25.",
+}
+
+
 def _rule(rule: RuleDocument, currency: str) -> str:
-    said = f"{_gives(rule, currency)}{_match(rule.match)}"
-    if rule.during is not None:
-        said += f", paid from {rule.during.from_.isoformat()} until {rule.during.until.isoformat()}"
-    said += f", into {rule.wallet}"
+    said = f"{_gives(rule, currency)}{_match(rule.match)}{_limits(rule)}"
+    if rule.first_order:
+        said += ", for a member's first order only"
+    said += f"{_during(rule.during)}, into {rule.wallet}"
     return said if rule.pending is None else f"{said}, {_pending(rule.pending)}"
+
+
+def _limits(rule: RuleDocument) -> str:
+    limits = [
+        f"{name} {_count(points, 'point')}"
+        for name, points in (("at least", rule.at_least), ("at most", rule.at_most))
+        if points is not None
+    ]
+    return f", {' and '.join(limits)} an order" if limits else ""
+
+
+def _multipliers(document: ProgramDocument) -> dict[str, str]:
+    """What each multiplier does, by its id, in the order in which they stack."""
+    by_tier_first = sorted(document.multipliers, key=lambda multiplier: multiplier.by_tier is None)
+    return {multiplier.id: _multiplier(multiplier, document.multiplied_by(multiplier)) for multiplier in by_tier_first}
+
+
+def _stacked_otherwise(old: ProgramDocument, new: ProgramDocument) -> list[str]:
+    """What a new version changes about multipliers that meet, though none of them is another."""
+    before, after = list(_multipliers(old)), list(_multipliers(new))
+    found = [_STACKED[new.stacking]] if len(after) > 1 and old.stacking != new.stacking else []
+    if [name for name in before if name in after] != [name for name in after if name in before]:
+        found.append(f"They stack in another order: {', '.join(after)}. Until then: {', '.join(before)}.")
+    return found
+
+
+def _multiplier(multiplier: MultiplierDocument, rules: list[str]) -> str:
+    said = f"{_factors(multiplier)} times what {_and(rules)} would give"
+    if multiplier.on is not None:
+        said += f", on {_days(multiplier.on)}"
+    return f"{said}{_orders(multiplier.match)}{_during(multiplier.during)}"
+
+
+def _factors(multiplier: MultiplierDocument) -> str:
+    if multiplier.by_tier is not None:
+        return _and([f"for {tier} {_number(factor)}" for tier, factor in multiplier.by_tier.items()])
+    return _number(multiplier.factor or Fraction(1))
+
+
+def _number(number: Fraction) -> str:
+    """As a decimal where it has an end, else as a fraction: 1.2, 4/3."""
+    digits = next((digits for digits in range(31) if (number * 10**digits).denominator == 1), None)
+    if digits is None:
+        return f"{number.numerator:,}/{number.denominator:,}"
+    return f"{Decimal(number.numerator) / Decimal(number.denominator):f}"
+
+
+def _days(days: DaysDocument) -> str:
+    if days.days_of_month is not None:
+        return f"the {_and([_ordinal(day) for day in sorted(set(days.days_of_month))])} of a month"
+    if days.weekdays is not None:
+        return _and([f"{day.capitalize()}s" for day in sorted(set(days.weekdays), key=WEEKDAYS.index)])
+    return "the member's birthday"
+
+
+def _during(window: WindowDocument | None) -> str:
+    if window is None:
+        return ""
+    return f", paid from {window.from_.isoformat()} until {window.until.isoformat()}"
 
 
 def _gives(rule: RuleDocument, currency: str) -> str:
@@ -125,18 +205,32 @@ def _rate(rate: Fraction, currency: str) -> str:
 
 
 def _match(match: MatchDocument) -> str:
-    of_line = [
-        f"{name} {_either(words)}"
-        for name, words in (("category", match.categories), ("brand", match.brands), ("SKU", match.skus))
-        if words is not None
-    ]
-    of_order = [
-        f"{name} {_either(words)}"
-        for name, words in (("channel", match.channels), ("store", match.stores))
-        if words is not None
-    ]
-    lines = f" of lines with {' and '.join(of_line)}" if of_line else ""
-    return f"{lines} in orders with {' and '.join(of_order)}" if of_order else lines
+    lines = [f"with {name} {_either(words)}" for name, words in _given(match, ("categories", "brands", "skus"))]
+    excluded = ("exclude_categories", "exclude_brands", "exclude_skus")
+    lines += [f"without {name} {_either(words)}" for name, words in _given(match, excluded)]
+    of_lines = f" of lines {' and '.join(lines)}" if lines else ""
+    return of_lines + _orders(match)
+
+
+def _orders(match: MatchDocument | OrderMatchDocument) -> str:
+    found = [f"{name} {_either(words)}" for name, words in _given(match, ("channels", "stores", "payment_methods"))]
+    return f" in orders with {' and '.join(found)}" if found else ""
+
+
+_FILTERED = {
+    "categories": "category",
+    "brands": "brand",
+    "skus": "SKU",
+    "channels": "channel",
+    "stores": "store",
+    "payment_methods": "payment method",
+}
+
+
+def _given(match: MatchDocument | OrderMatchDocument, filters: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """What some filters look at, and for which words, where they are given."""
+    found = [(_FILTERED[name.removeprefix("exclude_")], getattr(match, name)) for name in filters]
+    return [(name, words) for name, words in found if words is not None]
 
 
 def _pending(pending: PendingDocument) -> str:
@@ -169,6 +263,10 @@ def _duration(us: int) -> str:
 
 def _either(words: list[str]) -> str:
     return " or ".join(words)
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _count(number: int, what: str) -> str:

@@ -1,6 +1,6 @@
 """How the messages of one kind of inbound event are read: in either mode, with a digest of what they say."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -39,10 +39,18 @@ class Decoded:
 class Contract(Generic[D]):
     """A version of a contract: `name` is like `order-paid.v1`, `event` the TypedDict of the whole event, `data` that of
     its data. `left_out` says what of some data may have been left out of its message; `fact_of` turns data that are
-    valid into what the core decides on, and may still refuse them with `Undecodable`."""
+    valid into what the core decides on, and may still refuse them with `Undecodable`. For the fields in `null_is_none`,
+    which have no default, null is as good as leaving them out."""
 
     def __init__(
-        self, name: str, event: Any, data: Any, *, left_out: Callable[[D], LeftOut], fact_of: Callable[[D], Fact]
+        self,
+        name: str,
+        event: Any,
+        data: Any,
+        *,
+        left_out: Callable[[D], LeftOut],
+        fact_of: Callable[[D], Fact],
+        null_is_none: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.topic = name.rpartition(".")[0]
@@ -53,6 +61,7 @@ class Contract(Generic[D]):
         self._digest_prefix = name.encode() + b"\0"
         self._left_out = left_out
         self._fact_of = fact_of
+        self._null_is_none = null_is_none
 
     def decode(self, value: bytes | None, headers: cloudevents.Headers) -> Decoded:
         """The event in a Kafka message, in structured or binary mode. Raises `Undecodable`, and nothing else."""
@@ -64,6 +73,9 @@ class Contract(Generic[D]):
         else:
             ref = cloudevents.ref_of(named, self.type)
             data = self._binary(value, ref)
+        for name in self._null_is_none:
+            if name in data and data[name] is None:
+                del cast("dict[str, Any]", data)[name]  # so that both have one digest
         try:
             # Escaped is the only form in which JSON may hold it. To look for a backslash first is twice as fast.
             if b"\\" in value and b"\\u0000" in value:

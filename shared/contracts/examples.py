@@ -45,6 +45,7 @@ ORDER_PAID: Final[dict[str, Any]] = {
         ],
         "shipping": 495,
         "channel": "web",
+        "payment_method": "card",
         "occurred_at": "2026-03-01T13:30:00-05:00",
     },
 }

@@ -71,6 +71,8 @@ class OrderPaidData(TypedDict):
     """Where it was ordered, in the shop's words: `app`, `web`, `store`."""
     store: NotRequired[Annotated[Name | None, Field(default=None)]]
     """Which shop it was, in the shop's words."""
+    payment_method: NotRequired[Name | None]
+    """How it was paid, in the shop's words: `card`, `wallet`, `invoice`. Null is as good as leaving it out."""
     occurred_at: Timestamp
     """When it was paid, with an offset. Digits after the microseconds are cut off."""
 
@@ -132,11 +134,19 @@ def _order_of(data: OrderPaidData) -> Order:
         instant_in(data["occurred_at"], "data.occurred_at"),
         # Validation has filled in what may be left out, so these are the domain's lines already.
         cast("list[OrderLine]", data["lines"]),
+        data.get("payment_method"),
     )
     check_sums(order)
     return order
 
 
-CONTRACT = Contract("order-paid.v1", OrderPaidEvent, OrderPaidData, left_out=_left_out, fact_of=_order_of)
+CONTRACT = Contract(
+    "order-paid.v1",
+    OrderPaidEvent,
+    OrderPaidData,
+    left_out=_left_out,
+    fact_of=_order_of,
+    null_is_none=["payment_method"],
+)
 TYPE = CONTRACT.type
 decode = CONTRACT.decode

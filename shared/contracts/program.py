@@ -5,19 +5,32 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import yaml
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.config import JsonDict
 
 from shared.contracts.money import EXPONENTS
-from shared.contracts.program_fields import Days, Duration, Moment, Money, Name, Part, Points, Rate, Words, Zone
+from shared.contracts.program_fields import Days, Duration, Moment, Money, Name, OrderPoints, Part, Points, Rate, Zone
+from shared.contracts.program_filters import MatchDocument, WindowDocument
+from shared.contracts.program_multipliers import MultiplierDocument
 from shared.domain import program as domain
 from shared.domain.ids import ProgramVersion, RuleId, Wallet
+from shared.domain.multiplier import Stacking
 from shared.domain.time import DAY_US, SECOND_US, Calendar, instant_of
 
 MAX_BYTES = 1 << 20
 """A program is written by people; a larger file is a mistake."""
 MAX_RULES = 200
 """Every order meets every rule: more than this is a catalogue, not a program."""
+MAX_MULTIPLIERS = 50
+"""Every order meets every multiplier."""
 NEVER = "never"
 
 
@@ -78,24 +91,6 @@ class WalletDocument(Part):
         return domain.WalletPolicy(wallet, self.spendable, expiry)
 
 
-class MatchDocument(Part):
-    """To what a rule applies; a filter that is left out lets everything through."""
-
-    categories: Words | None = None
-    """Lines of one of these categories."""
-    brands: Words | None = None
-    """Lines of one of these brands."""
-    skus: Words | None = None
-    """Lines with one of these SKUs."""
-    channels: Words | None = None
-    """Orders that came through one of these channels."""
-    stores: Words | None = None
-    """Orders of one of these stores."""
-
-    def to_domain(self) -> domain.Match:
-        return domain.Match(**{name: frozenset(words) for name, words in self if words is not None})
-
-
 class PendingDocument(Part):
     """Points wait for the return window: `days` full local days, or with `exact` as many times 24 hours."""
 
@@ -126,24 +121,6 @@ class ThresholdDocument(Part):
     takes them by line, `keep` leaves them while half of what was counted remains."""
 
 
-class WindowDocument(Part):
-    """A time in which a rule gives points."""
-
-    from_: Annotated[Moment, Field(alias="from")]
-    """Its first instant."""
-    until: Moment
-    """The first instant after it."""
-
-    @model_validator(mode="after")
-    def _lasts(self) -> Self:
-        if self.until <= self.from_:
-            raise ValueError("it ends before it starts; until is the first instant after it")
-        return self
-
-    def to_domain(self) -> domain.Window:
-        return domain.Window(instant_of(self.from_), instant_of(self.until))
-
-
 KINDS = ("rate", "step", "threshold", "per_item")
 """How a rule may say how much it gives."""
 
@@ -171,6 +148,12 @@ class RuleDocument(Part):
     """When an order must have been paid; at any time when this is left out."""
     group: Name | None = None
     """One of `groups`: of its rules only one gives its points for an order."""
+    first_order: bool = False
+    """Only for the first order of a member that is accepted."""
+    at_least: Points | None = None
+    """Whole points: what it gives for an order when it gives some, but less than this."""
+    at_most: OrderPoints | None = None
+    """Whole points: what it gives for an order when that would be more, with all that multiplies it."""
     pending: PendingDocument | None = None
     """How long its points wait before they can be spent; not at all when this is left out."""
 
@@ -180,6 +163,14 @@ class RuleDocument(Part):
         if len(given) != 1:
             raise ValueError(f"give exactly one of {', '.join(KINDS)}; here are {' and '.join(given) or 'none'}")
         return self
+
+    @field_validator("at_most")
+    @classmethod
+    def _limits_fit(cls, at_most: int | None, info: ValidationInfo) -> int | None:
+        at_least = info.data.get("at_least")
+        if at_most is not None and at_least is not None and at_least > at_most:
+            raise ValueError(f"it is less than at_least, which is {at_least}; nothing could be both")
+        return at_most
 
     def money(self) -> tuple[str, Fraction] | None:
         """The amount of money that the rule speaks of, with its path in the rule; None where there is none."""
@@ -199,6 +190,9 @@ class RuleDocument(Part):
             pending=None if self.pending is None else domain.Pending(self.pending.days, self.pending.exact),
             during=None if self.during is None else self.during.to_domain(),
             group=self.group,
+            first_order=self.first_order,
+            at_least=self.at_least or 0,
+            at_most=self.at_most,
         )
 
     def _earning(self, minor_units: int) -> domain.Earning:
@@ -268,6 +262,12 @@ class ProgramDocument(Part):
     """What gives points. All that match an order give theirs, but for those of a group."""
     groups: dict[Name, domain.Choice] = Field(default_factory=dict)
     """Exclusive groups of rules, by name: which rule of each gives its points for an order, `first` or `best`."""
+    stacking: Stacking = Stacking.ADDITIVE
+    """What several multipliers come to for one order: 1.2 and 2 are 2.2 if `additive`, 2.4 if `multiplicative`."""
+    multipliers: Annotated[list[MultiplierDocument], Field(min_length=1, max_length=MAX_MULTIPLIERS)] = Field(
+        default_factory=list
+    )
+    """What makes the points of rules more, in the order in which it stacks; first of all, the ones by tier."""
 
     @model_validator(mode="after")
     def _rules_fit(self) -> Self:
@@ -305,6 +305,30 @@ class ProgramDocument(Part):
             raise ValueError(f"groups.{unused[0]}: no rule is in it; give it to a rule, or leave it out")
         return self
 
+    @model_validator(mode="after")
+    def _multipliers_fit(self) -> Self:
+        rules = [rule.id for rule in self.rules]
+        names = set(rules)
+        for index, multiplier in enumerate(self.multipliers):
+            path = f"multipliers[{index}]"
+            if multiplier.id in names:
+                raise ValueError(
+                    f"{path}.id: {multiplier.id!r} is used twice; give each rule and each multiplier a name of its own"
+                )
+            for number, rule in enumerate(multiplier.rules or ()):
+                if rule not in rules:
+                    raise ValueError(f"{path}.rules[{number}]: {rule!r} is not one of {', '.join(rules)}")
+            if not self.multiplied_by(multiplier):
+                raise ValueError(f"{path}: no rule has a rate or a step; name in rules what it multiplies")
+            names.add(multiplier.id)
+        return self
+
+    def multiplied_by(self, multiplier: MultiplierDocument) -> list[str]:
+        """The rules that it multiplies."""
+        if multiplier.rules is not None:
+            return multiplier.rules
+        return [rule.id for rule in self.rules if rule.rate is not None or rule.step is not None]
+
     def to_domain(self) -> domain.Program:
         """The program as the core decides with it."""
         return domain.Program(
@@ -320,6 +344,8 @@ class ProgramDocument(Part):
             allowed_lateness_us=self.allowed_lateness,
             late_tolerance_us=self.late_tolerance,
             future_tolerance_us=self.future_tolerance,
+            stacking=self.stacking,
+            multipliers=tuple(each.to_domain(self.multiplied_by(each)) for each in self.multipliers),
         )
 
 

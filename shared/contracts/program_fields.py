@@ -18,6 +18,10 @@ MAX_POINTS = 1_000_000
 """What a rule may give for a step, a threshold or a piece; a larger gift is somebody's slip."""
 MAX_RATE = 10_000
 """Points per major unit: above it, one order of the largest allowed amount could fill a wallet."""
+MAX_FACTOR = 100
+"""What one multiplier may do; more is a comma in the wrong place."""
+MAX_ORDER_POINTS = 1_000_000_000
+"""Up to which the limit of a rule may let it give points for an order; above it, it is none."""
 
 MAX_MONEY = 10**9
 """Units of the currency; what a single order never comes to."""
@@ -46,6 +50,13 @@ def _rate(text: object) -> Fraction:
     if not 0 < rate <= MAX_RATE or rate.denominator > 10**9:
         raise ValueError(f"a rate is above 0, at most {MAX_RATE}, and has at most nine decimals")
     return rate
+
+
+def _factor(text: object) -> Fraction:
+    factor = _exactly(str(text), _RATE, "write the factor as a decimal (1.2) or a fraction (6/5)")
+    if not 1 <= factor <= MAX_FACTOR or factor.denominator > 10**9:
+        raise ValueError(f"a factor is at least 1, at most {MAX_FACTOR}, and has at most nine decimals")
+    return factor
 
 
 def _money(text: object) -> Fraction:
@@ -101,6 +112,19 @@ Rate = Annotated[
         }
     ),
 ]
+Factor = Annotated[
+    Fraction,
+    BeforeValidator(_factor),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 1, "maximum": MAX_FACTOR},
+                {"type": "string", "pattern": f"^{_RATE}$"},
+            ],
+            "examples": [2, 1.2, "3/2"],
+        }
+    ),
+]
 Money = Annotated[
     Fraction,
     BeforeValidator(_money),
@@ -115,6 +139,7 @@ Money = Annotated[
     ),
 ]
 Points = Annotated[int, Field(ge=1, le=MAX_POINTS)]
+OrderPoints = Annotated[int, Field(ge=1, le=MAX_ORDER_POINTS)]
 Moment = Annotated[
     datetime,
     BeforeValidator(_instant),
@@ -122,6 +147,8 @@ Moment = Annotated[
 ]
 Zone = Annotated[ZoneInfo, BeforeValidator(_zone), WithJsonSchema({"type": "string", "examples": ["Asia/Shanghai"]})]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+PartName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+"""A name that fits behind the one of a rule and a slash, in the 128 characters that the contracts have for a rule."""
 Days = Annotated[int, Field(ge=0, le=MAX_DAYS)]
 Words = Annotated[list[Annotated[str, Field(min_length=1, max_length=255)]], Field(min_length=1, max_length=10_000)]
 

@@ -4,30 +4,58 @@ from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from shared.domain.facts import Order, OrderLine
-from shared.domain.model import RatedOrder
-from shared.domain.program import Base, Choice, Match, PerItem, Program, Rate, Rule, Step, Threshold
+from shared.domain.filters import Match
+from shared.domain.ids import RuleId
+from shared.domain.member import NOBODY, Profile
+from shared.domain.model import BALANCE_LIMIT, RatedOrder
+from shared.domain.multiplier import ONE, Factor, Multiplier, Stacking
+from shared.domain.program import Base, Choice, PerItem, Program, Rate, Rule, Step, Threshold
 
-Gain = tuple[Rule, int, Sequence[int]]
-"""A rule, the points that it gives for an order, and their shares by line."""
+Factors = Sequence[tuple[Multiplier, Factor]]
+"""By what multipliers an order is multiplied, in the order in which they stack."""
+
+Parts = Sequence[tuple[Multiplier, int]]
+"""How many of the points that a rule gives each multiplier has added."""
+
+Count = tuple[int, Sequence[int], int, Parts]
+"""The points that a rule gives for an order; by line, what they would be without its limit; how many its limit has
+taken; and the parts of those that it gives. A plain tuple: one is made for most rules of every order."""
+
+Gain = tuple[Rule, int, Sequence[int], int, Parts]
+"""A rule that gives some points, and its count."""
+
+NO_POINTS: Count = (0, (), 0, ())
+
+NOTHING: Mapping[RuleId, int] = {}
 
 
-def rate(order: Order, program: Program) -> tuple[RatedOrder, list[tuple[Rule, int]]]:
-    """Rate an order: the order with its points frozen on the lines, and each rule that gave some with its total."""
+def rate(
+    order: Order, program: Program, profile: Profile = NOBODY, first_order: bool = False
+) -> tuple[RatedOrder, list[tuple[Rule, int]]]:
+    """Rate an order: the order with its points frozen on the lines, and what each rule gave.
+
+    What a multiplier added to a rule stands by itself, under the name of that part. `profile` is the member as it was
+    when the order was paid, and `first_order` says whether no order of it was accepted before.
+    """
     bases = bases_of(order, program.base)
     scale = 10**order.exponent
+    factors = _factors(order, program, profile) if program.multipliers else ()
     gains: list[Gain] = []
-    counted: dict[int, tuple[int, Sequence[int]]] = {}
+    counted: dict[int, Count] = {}
     for rule, like in program.alike:
-        if not (rule.every_order or rule.looks_at(order)):
+        if not (rule.every_order or rule.looks_at(order, first_order=first_order)):
             continue
         found = counted.get(like)
         if found is None:
-            found = counted[like] = _count(rule, order.lines, bases, scale)
+            found = counted[like] = _count(rule, order.lines, bases, scale, program.stacking, factors)
         if found[0]:
             gains.append((rule, *found))
     if program.groups:
         gains = _one_of_each_group(gains, program.groups)
-    return _frozen(order, program, bases, gains), [(rule, points) for rule, points, _ in gains]
+    granted = [(rule, points) for rule, points, _, _, _ in gains]
+    if factors:
+        granted = [part for rule, points, _, _, parts in gains for part in _by_part(rule, points, parts, program)]
+    return _frozen(order, program, bases, gains), granted
 
 
 def _frozen(order: Order, program: Program, bases: Sequence[int], gains: list[Gain]) -> RatedOrder:
@@ -44,20 +72,27 @@ def _frozen(order: Order, program: Program, bases: Sequence[int], gains: list[Ga
         [line["quantity"] for line in lines],
         [line["paid"] for line in lines],
         bases,
-        {rule.rule_id: by_line for rule, _, by_line in gains},
+        {rule.rule_id: by_line for rule, _, by_line, _, _ in gains},
+        {rule.rule_id: points for rule, _, _, points, _ in gains if points} if program.limits else NOTHING,
         {
             rule.rule_id: _of_lines(rule.match, lines, bases)
-            for rule, _, _ in gains
+            for rule, *_ in gains
             if rule.match.of_line and isinstance(rule.earning, Threshold)
         },
     )
+
+
+def _factors(order: Order, program: Program, profile: Profile) -> Factors:
+    day = program.calendar.day_of(order.occurred_at)
+    found = [(multiplier, multiplier.factor_for(order, day, profile)) for multiplier in program.multipliers]
+    return [(multiplier, factor) for multiplier, factor in found if factor is not None]
 
 
 def _one_of_each_group(gains: list[Gain], groups: Mapping[str, Choice]) -> list[Gain]:
     """What is left when of each exclusive group only the chosen rule gives."""
     chosen: dict[str, Gain] = {}
     for gain in gains:
-        rule, points, _ = gain
+        rule, points, *_ = gain
         if rule.group is not None:
             before = chosen.setdefault(rule.group, gain)
             if groups[rule.group] is Choice.BEST and points > before[1]:
@@ -65,38 +100,83 @@ def _one_of_each_group(gains: list[Gain], groups: Mapping[str, Choice]) -> list[
     return [gain for gain in gains if gain[0].group is None or chosen[gain[0].group] is gain]
 
 
-def _count(rule: Rule, lines: Sequence[OrderLine], bases: Sequence[int], scale: int) -> tuple[int, Sequence[int]]:
-    """The points that a rule gives for the lines that it counts, and their shares by line."""
+def _by_part(rule: Rule, points: int, parts: Parts, program: Program) -> list[tuple[Rule, int]]:
+    """What of the points a rule gave by itself, and what each multiplier added, where that is something."""
+    own = points - sum([part for _, part in parts])
+    added = [(program.parts[rule.rule_id, multiplier.multiplier_id], part) for multiplier, part in parts]
+    return [(named, part) for named, part in ((rule, own), *added) if part]
+
+
+def _count(
+    rule: Rule, lines: Sequence[OrderLine], bases: Sequence[int], scale: int, stacking: Stacking, factors: Factors
+) -> Count:
+    """The points that a rule gives for the lines that it counts, when `factors` multiply the order."""
     earning = rule.earning
-    if isinstance(earning, PerItem):
-        by_piece = _of_lines(rule.match, lines, [line["quantity"] * earning.points for line in lines])
-        return sum(by_piece), by_piece
-    bases = _of_lines(rule.match, lines, bases)
-    total = sum(bases)
+    weights = [line["quantity"] for line in lines] if isinstance(earning, PerItem) else bases
+    if rule.match.of_line:
+        weights = _of_lines(rule.match, lines, weights)
+    total = sum(weights)
+    # A line earns unit / per, exactly, for each 1 of its weight.
     match earning:
-        case Rate(numerator, denominator):
-            divisor = denominator * scale
-            points = total * numerator // divisor
-            quotas = bases if numerator == 1 else [base * numerator for base in bases]
-            return points, allot(points, quotas, divisor) if points else ()
-        case Step(every, each):
-            return _in_proportion(total // every * each, bases, total)
-        case Threshold(at_least, once):
-            return _in_proportion(once if total >= at_least else 0, bases, total)
+        case Rate(unit, per):
+            per *= scale
+        case PerItem(unit):
+            per = 1
+        case Step(every, points):
+            unit, per = total // every * points, total or 1
+        case Threshold(at_least, points):
+            unit, per = points if total >= at_least else 0, total or 1
         case _:
             assert_never(earning)
+    parts: Parts = ()
+    if factors:
+        unit, per, parts = _multiplied(rule, total, unit, per, stacking, factors)
+    points = total * unit // per
+    if not points:
+        return NO_POINTS
+    if points < rule.at_least:
+        points, unit, per = rule.at_least, rule.at_least, total
+    by_line = allot(points, weights if unit == 1 else [weight * unit for weight in weights], per)
+    # What no account may hold is not trimmed: the order is refused for it.
+    if rule.at_most is None or not rule.at_most < points <= BALANCE_LIMIT:
+        return points, by_line, 0, parts
+    return rule.at_most, by_line, points - rule.at_most, _trim(parts, points - rule.at_most)
+
+
+def _multiplied(
+    rule: Rule, total: int, unit: int, per: int, stacking: Stacking, factors: Factors
+) -> tuple[int, int, Parts]:
+    """`unit` and `per` multiplied; and by how much each factor lets the points of all lines, rounded down, grow."""
+    stacked = ONE
+    points = total * unit // per
+    parts = []
+    for multiplier, factor in factors:
+        if rule.rule_id in multiplier.rules:
+            stacked = stacking.stack(stacked, factor)
+            before, points = points, total * unit * stacked.numerator // (per * stacked.denominator)
+            parts.append((multiplier, points - before))
+    if isinstance(rule.earning, Step | Threshold):  # what comes as a whole is whole before it falls to the lines
+        return points, total or 1, parts
+    return unit * stacked.numerator, per * stacked.denominator, parts
+
+
+def _trim(parts: Parts, trimmed: int) -> Parts:
+    """What is left of the parts: the last one loses first, and what they all have not is the rule's own loss."""
+    left = []
+    for multiplier, points in reversed(parts):
+        lost = min(points, trimmed)
+        trimmed -= lost
+        left.append((multiplier, points - lost))
+    return left[::-1]
 
 
 def _of_lines(match: Match, lines: Sequence[OrderLine], amounts: Sequence[int]) -> Sequence[int]:
     """The amounts of the lines that match, and 0 for the others."""
-    for name, wanted in match.of_line:
-        amounts = [amount if line[name] in wanted else 0 for line, amount in zip(lines, amounts, strict=True)]
+    for name, values, wanted in match.of_line:
+        amounts = [
+            amount if (line[name] in values) is wanted else 0 for line, amount in zip(lines, amounts, strict=True)
+        ]
     return amounts
-
-
-def _in_proportion(points: int, bases: Sequence[int], total: int) -> tuple[int, Sequence[int]]:
-    """Points that come as a whole, allotted to the lines by their part of the total."""
-    return points, allot(points, [points * base for base in bases], total) if points else ()
 
 
 def bases_of(order: Order, base: Base) -> list[int]:

@@ -46,6 +46,7 @@ class Order:
     store: str | None
     occurred_at: Instant
     lines: Sequence[OrderLine]
+    payment_method: str | None = None
 
 
 class RefundReason(StrEnum):

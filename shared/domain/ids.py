@@ -9,6 +9,7 @@ LineId = NewType("LineId", str)
 EventId = NewType("EventId", str)
 EventSource = NewType("EventSource", str)
 RuleId = NewType("RuleId", str)
+MultiplierId = NewType("MultiplierId", str)
 Wallet = NewType("Wallet", str)
 
 LotId = NewType("LotId", int)

@@ -134,8 +134,8 @@ class RatedOrder:
     """An accepted order as it was rated. Frozen: a refund takes its share of these points, whatever the rules say then.
 
     By line: its id, category, pieces, minor units paid, base in minor units, and the points of each rule that gave
-    some. `counted` has the bases that a threshold counted, where its filter left lines out. `lots` are those that its
-    points were issued into.
+    some. The limit of a rule does not show in these; `trimmed` says how many points it has taken. `counted` has the
+    bases that a threshold counted, where its filter left lines out. `lots` are those that its points were issued into.
     """
 
     order_id: OrderId
@@ -150,6 +150,7 @@ class RatedOrder:
     paid_by_line: Sequence[int]
     bases: Sequence[int]
     points: Mapping[RuleId, Sequence[int]]
+    trimmed: Mapping[RuleId, int]
     counted: Mapping[RuleId, Sequence[int]]
     lots: tuple[LotId, ...] = ()
 

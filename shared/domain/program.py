@@ -2,13 +2,15 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import StrEnum
-from typing import Literal, NamedTuple, assert_never
+from typing import NamedTuple, assert_never
 
 from shared.domain.facts import Order
-from shared.domain.ids import ProgramVersion, RuleId, Wallet
+from shared.domain.filters import Match, Window
+from shared.domain.ids import MultiplierId, ProgramVersion, RuleId, Wallet
+from shared.domain.multiplier import ByTier, Multiplier, Stacking
 from shared.domain.time import DAY_US, Calendar, Instant, add_months
 
 
@@ -96,47 +98,6 @@ class Pending:
     exact: bool
 
 
-LineField = Literal["category", "brand", "sku"]
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """To what a rule applies. None means any; a line or an order that lacks the field matches only None."""
-
-    categories: frozenset[str] | None = None
-    brands: frozenset[str] | None = None
-    skus: frozenset[str] | None = None
-    channels: frozenset[str] | None = None
-    stores: frozenset[str] | None = None
-    of_line: tuple[tuple[LineField, frozenset[str]], ...] = field(init=False)
-    """Of which fields a line must have one of which values to count, out of an order that counts."""
-    every_order: bool = field(init=False)
-    """Whether any order will do."""
-
-    def __post_init__(self) -> None:
-        wanted: list[tuple[LineField, frozenset[str] | None]] = [
-            ("category", self.categories),
-            ("brand", self.brands),
-            ("sku", self.skus),
-        ]
-        object.__setattr__(self, "of_line", tuple((name, values) for name, values in wanted if values is not None))
-        object.__setattr__(self, "every_order", self.channels is self.stores is None)
-
-    def order(self, order: Order) -> bool:
-        """Whether the rule looks at this order at all."""
-        return (self.channels is None or order.channel in self.channels) and (
-            self.stores is None or order.store in self.stores
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """From an instant (inclusive) to another (exclusive)."""
-
-    begins_at: Instant
-    ends_at: Instant
-
-
 class Choice(StrEnum):
     """Which rule of an exclusive group gives its points for an order; of those that would give none, no one is."""
 
@@ -150,7 +111,8 @@ class Choice(StrEnum):
 class Rule:
     """Gives points of `wallet` for what matches, in orders that are paid `during` a time (None: always).
 
-    Of the rules of a `group`, only one gives its points for an order.
+    Of the rules of a `group`, only one gives its points for an order. With `first_order` it looks only at the first
+    accepted order of a member. Where it gives points, it gives no less than `at_least` and no more than `at_most`.
     """
 
     rule_id: RuleId
@@ -160,17 +122,20 @@ class Rule:
     pending: Pending | None
     during: Window | None
     group: str | None
+    first_order: bool = False
+    at_least: int = 0
+    at_most: int | None = None
     every_order: bool = field(init=False)
-    """Whether it looks at any order, whenever it is paid."""
+    """Whether it looks at any order, whoever pays it and when."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "every_order", self.match.every_order and self.during is None)
+        every_order = self.match.every_order and self.during is None and not self.first_order
+        object.__setattr__(self, "every_order", every_order)
 
-    def looks_at(self, order: Order) -> bool:
-        """Whether the order was paid in its time, and where it has to be."""
-        during = self.during
-        in_time = during is None or during.begins_at <= order.occurred_at < during.ends_at
-        return in_time and self.match.order(order)
+    def looks_at(self, order: Order, *, first_order: bool) -> bool:
+        """Whether the order was paid in its time, where and how it has to be, and is the first one if it has to be."""
+        in_time = self.during is None or self.during.holds(order.occurred_at)
+        return in_time and (first_order or not self.first_order) and self.match.order(order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,18 +198,37 @@ class Program:
     allowed_lateness_us: int
     late_tolerance_us: int
     future_tolerance_us: int
+    stacking: Stacking = Stacking.ADDITIVE
+    multipliers: tuple[Multiplier, ...] = ()
+    """In the order in which they stack: those by tier come first, then the others as they were given."""
+    parts: Mapping[tuple[RuleId, MultiplierId], Rule] = field(init=False, compare=False)
+    """For what a multiplier adds to a rule: the rule by the name that the journal has for this part, `base/tier`."""
     alike: tuple[tuple[Rule, int], ...] = field(init=False, compare=False)
     """Each rule with the number of the first that earns the same out of the same lines: what one gives, the other gives
     too, and it is computed once an order. Growth mostly counts as the points do."""
+    limits: bool = field(init=False, compare=False)
+    """Whether a rule gives no more than so many points for an order."""
     _validity_by_day: dict[tuple[RuleId, date], Validity] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
-        first: dict[tuple[object, Earning], int] = {}
-        alike = [
-            (rule, first.setdefault((rule.match.of_line, rule.earning), number))
-            for number, rule in enumerate(self.rules)
-        ]
+        multipliers = sorted(self.multipliers, key=lambda multiplier: not isinstance(multiplier.factor, ByTier))
+        parts = {
+            (rule.rule_id, by.multiplier_id): replace(rule, rule_id=RuleId(f"{rule.rule_id}/{by.multiplier_id}"))
+            for by in multipliers
+            for rule in self.rules
+            if rule.rule_id in by.rules
+        }
+        first: dict[object, int] = {}
+        alike = [(rule, first.setdefault(self._what_counts(rule), number)) for number, rule in enumerate(self.rules)]
+        object.__setattr__(self, "multipliers", tuple(multipliers))
+        object.__setattr__(self, "parts", parts)
         object.__setattr__(self, "alike", tuple(alike))
+        object.__setattr__(self, "limits", any(rule.at_most is not None for rule in self.rules))
+
+    def _what_counts(self, rule: Rule) -> object:
+        """All on which it depends how much the rule gives for an order that it looks at."""
+        multipliers = tuple(by.multiplier_id for by in self.multipliers if rule.rule_id in by.rules)
+        return rule.match.of_line, rule.earning, multipliers, rule.at_least, rule.at_most
 
     def validity(self, rule: Rule, paid_at: Instant, day: date) -> Validity:
         """From when until when points are good that `rule` gives for a payment at `paid_at`, on the local `day`."""

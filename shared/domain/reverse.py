@@ -79,8 +79,9 @@ def claws(order: RatedOrder, parts: Sequence[Fraction], program: Program) -> lis
     `program` is the version that rated the order.
     """
     everything = all(part == 1 for part in parts)
+    # What a limit has taken was never given, so it is taken back first (SEMANTICS G27).
     return [
-        (rule, _claw(rule, order, parts, everything=everything))
+        (rule, max(0, _claw(rule, order, parts, everything=everything) - order.trimmed.get(rule.rule_id, 0)))
         for rule in program.rules
         if rule.rule_id in order.points
     ]

@@ -21,6 +21,8 @@ def dump_lines(rated: RatedOrder) -> bytes:
         "points": rated.points,
         "lots": rated.lots,
     }
+    if rated.trimmed:
+        lines["trimmed"] = rated.trimmed
     if rated.counted:
         lines["counted"] = rated.counted
     return orjson.dumps(lines)
@@ -69,6 +71,7 @@ def _rated(row: Record) -> RatedOrder:
         paid_by_line=lines.get("paid", ()),
         bases=lines.get("base", ()),
         points=lines.get("points", {}),
+        trimmed=lines.get("trimmed", {}),
         counted=lines.get("counted", {}),
         lots=tuple(lines.get("lots", ())),
     )

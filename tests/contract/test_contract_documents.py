@@ -151,6 +151,42 @@ def test_an_editor_marks_what_would_be_refused(written: str, instead: str) -> No
         validator(program_schema()).validate(yaml.safe_load(grocery.replace(written, instead)))
 
 
+MULTIPLIERS: list[dict[str, Any]] = [
+    {"id": "tier", "by_tier": {"silver": 1.2, "gold": "3/2"}, "rules": ["base"]},
+    {"id": "birthday", "factor": 2, "on": "birthday"},
+    {"id": "member-day", "factor": "1.2", "on": {"days_of_month": [8, 18]}, "match": {"payment_methods": ["card"]}},
+]
+
+
+def program_with(multipliers: list[dict[str, Any]]) -> dict[str, Any]:
+    program: dict[str, Any] = yaml.safe_load(PROGRAMS[0].read_text(encoding="utf-8"))
+    return {**program, "stacking": "multiplicative", "multipliers": multipliers}
+
+
+def test_an_editor_takes_multipliers() -> None:
+    validator(program_schema()).validate(program_with(MULTIPLIERS))
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        {"factor": 0.5},
+        {"factor": 2, "by_tier": {"gold": 2}},
+        {},
+        {"factor": 2, "on": "christmas"},
+        {"factor": 2, "on": {}},
+        {"factor": 2, "on": {"days_of_month": [32]}},
+        {"factor": 2, "on": {"days_of_month": [1], "weekdays": ["monday"]}},
+        {"factor": 2, "match": {"brands": ["Leaf"]}},
+        {"factor": 2, "rules": []},
+        {"factor": 2, "id": "base/tier"},
+    ],
+)
+def test_an_editor_marks_a_multiplier_that_would_be_refused(instead: dict[str, Any]) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        validator(program_schema()).validate(program_with([{"id": "one", **instead}]))
+
+
 def test_every_field_of_a_program_is_described() -> None:
     schema = program_schema()
     parts = {"program": schema, **schema["$defs"]}

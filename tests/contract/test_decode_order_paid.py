@@ -96,6 +96,17 @@ def test_another_order_has_another_digest(path: str) -> None:
     assert decode(*binary(changed)).digest != decode(*binary()).digest
 
 
+def test_how_it_was_paid_is_part_of_an_order_only_where_it_is_told() -> None:
+    """The field came after the first release: an order without it keeps the digest that it has."""
+    told = decode(*binary({**DATA, "payment_method": "card"}))
+    assert (told.fact.payment_method, decode(*binary()).fact.payment_method) == ("card", None)
+    assert told.digest != decode(*binary()).digest
+    canonical = CANONICAL.replace(b'"store":null,', b'"store":null,"payment_method":"card",')
+    assert told.digest == sha256(b"order-paid.v1\0" + canonical).digest()[:16]
+    for message in (binary({**DATA, "payment_method": None}), structured({"payment_method": None, **DATA})):
+        assert decode(*message) == decode(*binary())
+
+
 def test_unknown_fields_are_passed_over() -> None:
     data = data_with("lines.0.colour", {"name": "blue", "codes": [1, 2.5, 2**80]})
     data["loyalty_card"] = None

@@ -44,6 +44,8 @@ FIELDS: list[tuple[dict[str, Any], str]] = [
     (data_with("lines.0.brand", "b" * 129), "data.lines[0].brand"),
     (data_with("lines.1.paid_in_points", None), "data.lines[1].paid_in_points"),
     (data_with("channel", 3), "data.channel"),
+    (data_with("payment_method", 3), "data.payment_method"),
+    (data_with("payment_method", "p" * 129), "data.payment_method"),
 ]
 
 

@@ -38,13 +38,15 @@ def written(mode: str, how: dict[str, Any], data: dict[str, Any] = DATA) -> str:
         ("order_id", "data.order_id"),
         ("paid", "data.paid"),
         ("store", "data.store"),
+        ("payment_method", "data.payment_method"),
         ("line_id", "data.lines[0].line_id"),
         ("paid_in_points", "data.lines[0].paid_in_points"),
     ],
 )
 def test_a_key_that_is_there_twice_is_named(how: dict[str, Any], mode: str, key: str, path: str) -> None:
+    data = {**DATA, "payment_method": "card"}
     for with_value in ("1", '"m-1"', "null"):
-        refused = refusal(in_mode(mode, repeat(written(mode, how), key, with_value)))
+        refused = refusal(in_mode(mode, repeat(written(mode, how, data), key, with_value)))
         assert (refused.defect, refused.path) == (Defect.REPEATED_KEY, path)
         assert (refused.event_id, refused.source) == ("e-1", "/shop")
 
@@ -61,6 +63,16 @@ def test_one_that_takes_the_place_of_a_field_that_was_left_out_is_seen(mode: str
     for with_value in ('"web"', '"webs"', "1", "null"):
         text = repeat(written(mode, COMPACT, data), "order_id", with_value)
         assert refusal(in_mode(mode, text)).defect is Defect.REPEATED_KEY
+
+
+@pytest.mark.parametrize("mode", ["binary", "structured"])
+@pytest.mark.parametrize("twice", [("null", "null"), ("null", '"card"'), ('"card"', "null"), ('"card"', '"card"')])
+def test_a_way_of_payment_that_is_there_twice_is_seen_also_where_it_is_null(mode: str, twice: tuple[str, str]) -> None:
+    """Null is taken out of what was read before its keys are counted."""
+    for how in WRITTEN:
+        first, second = twice
+        text = written(mode, how, {**DATA, "payment_method": json.loads(second)})
+        assert refusal(in_mode(mode, repeat(text, "payment_method", first))).path == "data.payment_method"
 
 
 def test_an_escape_hides_nothing() -> None:
@@ -93,6 +105,8 @@ def test_an_unknown_object_counts_too() -> None:
         {"unknown": {"a": {"a": 10**4000}, "b": [1.5e300, True, None]}},
         {"channel": "\\u003a:"},
         {"shipping": 500, "store": "饮料"},
+        {"payment_method": "card"},
+        {"payment_method": None},
     ],
 )
 def test_what_has_each_key_once_is_read(how: dict[str, Any], mode: str, more: dict[str, Any]) -> None:
@@ -123,8 +137,9 @@ def parsed_twice(text: str) -> bool:
 def test_any_member_that_is_put_in_is_seen_when_its_key_is_there_already(data: st.DataObject) -> None:
     """Fields that may be left out are, at random; members are put in, anywhere, in any way of writing."""
     order: dict[str, Any] = json.loads(json.dumps(DATA))
+    order["payment_method"] = "card"
     for where in (order, *order["lines"]):
-        for optional in ("store", "category", "brand"):
+        for optional in ("store", "category", "brand", "payment_method"):
             if optional in where and data.draw(st.booleans()):
                 where[optional] = data.draw(st.none() | json_text)
                 if data.draw(st.booleans()):
@@ -133,7 +148,8 @@ def test_any_member_that_is_put_in_is_seen_when_its_key_is_there_already(data: s
     mode = data.draw(st.sampled_from(["binary", "structured"]))
     text = written(mode, {**how, "ensure_ascii": data.draw(st.booleans())}, order)
     brace = data.draw(st.sampled_from([place for place, character in enumerate(text) if character == "{"]))
-    key = data.draw(st.sampled_from(["store", "category", "sku", "paid", "order_id", "id", "colour"]) | json_text)
+    known = ["store", "payment_method", "category", "sku", "paid", "order_id", "id", "colour"]
+    key = data.draw(st.sampled_from(known) | json_text)
     member = f"{json.dumps(key)}:{json.dumps(data.draw(st.none() | json_text | st.integers(0, 99)))},"
     if data.draw(st.booleans()):
         text = text[: brace + 1] + member + text[brace + 1 :]

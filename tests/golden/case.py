@@ -153,13 +153,15 @@ class ExpectedLot(_Part):
 class Expected(_Part):
     """What must come out.
 
-    `outcomes` by event id. `lines`: order → line → rule → points, only where there are some. `balances` and `lots` by
-    member and instant: what the member sees then, after all events, whether or not anybody has swept. `postings` by
-    member: all of them, when everything due at or before `until` has been posted.
+    `outcomes` by event id. `lines`: order → line → rule → points, only where there are some; `trimmed`: order → rule →
+    how many of these were not given, only where some were not. `balances` and `lots` by member and instant: what the
+    member sees then, after all events, whether or not anybody has swept. `postings` by member: all of them, when
+    everything due at or before `until` has been posted.
     """
 
     outcomes: dict[str, Outcome]
     lines: dict[str, dict[str, dict[str, StrictInt]]]
+    trimmed: dict[str, dict[str, StrictInt]] = {}
     balances: dict[str, dict[Moment, WalletBalances]]
     lots: dict[str, dict[Moment, list[ExpectedLot]]] = {}
     postings: dict[str, list[ExpectedPosting]] = {}
@@ -248,9 +250,9 @@ def _faults_of_names(case: Case) -> list[str]:
     orders = {event.order["order_id"] for event in case.events if event.order is not None}
     if sorted(ids) != sorted(case.expect.outcomes):
         faults.append(f"expect.outcomes: name each event once; the events are {', '.join(ids)}")
-    faults += [
-        f"expect.lines.{order}: no event tells of this order" for order in case.expect.lines if order not in orders
-    ]
+    for name in ("lines", "trimmed"):
+        told = getattr(case.expect, name)
+        faults += [f"expect.{name}.{order}: no event tells of this order" for order in told if order not in orders]
     for name in ("balances", "lots", "postings"):
         told = getattr(case.expect, name)
         faults += [f"expect.{name}.{member}: no such member" for member in told if member not in case.members]

@@ -16,7 +16,8 @@ Plain = dict[str, Any]
 class Result:
     """What came out of a case, in plain words and aware datetimes, from whichever runner.
 
-    `outcomes` by event id; `lines`: order → line → rule → points, of accepted orders; `postings` by member in order of
+    `outcomes` by event id; of accepted orders, `lines`: order → line → rule → points, and `trimmed`: order → rule →
+    points, where there are some; `postings` by member in order of
     version, each with version, kind, occurred_at, effective_at, event, program_version and movements (wallet, from,
     to, amount, rule, lot, order); `balance` and `lots` answer what a member sees at an instant after all events, a lot
     having lot, wallet, order, issued, remaining, activates_at and expires_at.
@@ -24,6 +25,7 @@ class Result:
 
     outcomes: Mapping[str, str]
     lines: Mapping[str, Mapping[str, Mapping[str, int]]]
+    trimmed: Mapping[str, Mapping[str, int]]
     postings: Mapping[str, Sequence[Plain]]
     balance: Callable[[str, datetime], PlainBalances]
     lots: Callable[[str, datetime], Sequence[Plain]]
@@ -34,6 +36,7 @@ def check(case: Case, result: Result) -> None:
     expect = case.expect
     _same("outcomes", dict(result.outcomes), {event: outcome.value for event, outcome in expect.outcomes.items()})
     _same("lines", _points(result.lines), _points(expect.lines))
+    _same("trimmed", {order: dict(rules) for order, rules in result.trimmed.items() if rules}, expect.trimmed)
     for member, instants in expect.balances.items():
         for at, balances in instants.items():
             plain = {wallet: {bucket.value: n for bucket, n in held.items()} for wallet, held in balances.items()}

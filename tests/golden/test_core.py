@@ -63,13 +63,16 @@ def run(case: Case) -> Result:
     postings: dict[str, list[dict[str, Any]]] = {member: [] for member in case.members}
     outcomes: dict[str, str] = {}
     lines: dict[str, dict[str, dict[str, int]]] = {}
+    trimmed: dict[str, dict[str, int]] = {}
 
     def take(event: Event | Sweep) -> str:
         decision = decide(accounts[event.member_id], event, programs)
         accounts[event.member_id] = decision.account
         postings[event.member_id] += [_plain_posting(posting) for posting in decision.postings]
         if decision.order is not None:
-            lines[decision.order.order_id] = points_by_line(decision.order)
+            order_id = decision.order.order_id
+            lines[order_id] = points_by_line(decision.order)
+            trimmed[order_id] = {str(rule_id): points for rule_id, points in decision.order.trimmed.items()}
         return decision.outcome.value
 
     for event in case.events:
@@ -91,7 +94,7 @@ def run(case: Case) -> Result:
     def lots(member: str, at: datetime) -> list[dict[str, Any]]:
         return [_plain_lot(lot) for lot in seen(member, at).lots.values() if lot.remaining]
 
-    return Result(outcomes, lines, postings, balance, lots)
+    return Result(outcomes, lines, trimmed, postings, balance, lots)
 
 
 def _start(case: Case, member: str) -> Account:

@@ -106,10 +106,8 @@ async def run(case: Case, settings: Settings) -> Result:
         await stack.enter_async_context(running(ingest(settings), Publisher(settings)))
         await send_all(case, settings, pool, programs)
         outcomes = {row["event_id"]: row["outcome"] for row in await pool.fetch("SELECT * FROM consumed_events")}
-        lines = {
-            row["order_id"]: _points_by_line(orjson.loads(row["lines"]))
-            for row in await pool.fetch("SELECT order_id, lines FROM orders")
-        }
+        rows = await pool.fetch("SELECT order_id, lines FROM orders")
+        kept = {row["order_id"]: orjson.loads(row["lines"]) for row in rows}
         seen = await accounts_at(case, pool)
         if case.expect.until is not None:
             await stack.enter_async_context(running(Expiry(settings)))
@@ -124,7 +122,8 @@ async def run(case: Case, settings: Settings) -> Result:
 
     return Result(
         outcomes,
-        lines,
+        {order_id: _points_by_line(lines) for order_id, lines in kept.items()},
+        {order_id: lines.get("trimmed", {}) for order_id, lines in kept.items()},
         postings,
         lambda member, at: at_instant(member, at).balances,
         lambda member, at: open_lots(at_instant(member, at)),

@@ -184,6 +184,19 @@ def test_every_kind_of_expiry(kind: str, expiry: object) -> None:
         ),
         pytest.param("zone:", "groups: {base: best}\nzone:", ["groups.base: no rule is in it"], id="an empty group"),
         pytest.param("zone:", "groups: {base: worst}\nzone:", ["groups.base: ", "'first' or 'best'"], id="no choice"),
+        pytest.param(
+            "rate: 1.2",
+            "rate: 1.2\n    at_least: 6\n    at_most: 5",
+            ["rules[0].at_most: it is less than at_least, which is 6"],
+            id="more than the most",
+        ),
+        pytest.param("rate: 1.2", "rate: 1.2\n    at_least: 0", ["rules[0].at_least: "], id="at least nothing"),
+        pytest.param("rate: 1.2", "rate: 1.2\n    at_most: 0", ["rules[0].at_most: "], id="at most nothing"),
+        pytest.param("rate: 1.2", "rate: 1.2\n    at_most: 1.5", ["rules[0].at_most: "], id="part of a point at most"),
+        pytest.param(
+            "rate: 1.2", "rate: 1.2\n    at_most: 1000000001", ["rules[0].at_most: "], id="a limit that is none"
+        ),
+        pytest.param("rate: 1.2", "rate: 1.2\n    first_order: 1st", ["rules[0].first_order: "], id="no truth"),
         pytest.param("{days: 7,", "{days: -7,", ["rules[1].pending.days: "], id="negative days"),
         pytest.param("{days: 7,", "{days: 1.5,", ["rules[1].pending.days: "], id="part of a day"),
         pytest.param("{months: 12}", "{days: -1}", ["wallets.points.expiry.days: "], id="negative expiry"),
@@ -218,6 +231,13 @@ def test_a_group_gives_points_of_one_wallet() -> None:
     text = text.replace("    wallet: growth\n", "    wallet: growth\n    group: base\n") + "groups: {base: best}\n"
     assert "rules[1].group: the rules of 'base' must give points of one wallet" in refusal(text)
     assert parse_program(text.replace("wallet: growth\n", "wallet: points\n")).to_domain().groups == {"base": "best"}
+
+
+def test_limits_and_the_first_order_of_a_rule() -> None:
+    text = edited("rate: 1.2", "rate: 1.2\n    at_least: 5\n    at_most: 5\n    first_order: true")
+    base, growth = parse_program(text).to_domain().rules
+    assert (base.at_least, base.at_most, base.first_order, base.every_order) == (5, 5, True, False)
+    assert (growth.at_least, growth.at_most, growth.first_order) == (0, None, False)
 
 
 def test_all_errors_are_told_at_once() -> None:

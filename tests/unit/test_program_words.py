@@ -56,6 +56,21 @@ def test_a_program_is_explained() -> None:
             "1 point for every CNY, paid from 2026-11-11T00:00:00+08:00 until 2026-11-12T00:00:00+08:00, into points.",
         ),
         (
+            "per_item: 3\n    at_least: 5\n    at_most: 1000\n    first_order: true",
+            (
+                "3 points for every piece, at least 5 points and at most 1,000 points an order, for a member's first"
+                " order only, into points."
+            ),
+        ),
+        ("rate: 1\n    at_least: 1", "1 point for every CNY, at least 1 point an order, into points."),
+        (
+            "rate: 1\n    match: {brands: [A], exclude_categories: [b, c], exclude_skus: [d], payment_methods: [card]}",
+            (
+                "1 point for every CNY of lines with brand A and without category b or c and without SKU d in orders"
+                " with payment method card, into points."
+            ),
+        ),
+        (
             "rate: 1\n    group: base\ngroups: {base: best}\nx:",
             "1 point for every CNY, into points; of base, only the one that gives the most for an order.",
         ),
@@ -80,6 +95,78 @@ def test_every_kind_of_rule_has_its_words(rule: str, said: str) -> None:
 def test_every_kind_of_expiry_has_its_words(expiry: str, said: str) -> None:
     (line, _) = explained(parse_program(SHOP.replace("{months: 12}", expiry)))["wallets"]
     assert line.endswith(f"good {said}.")
+
+
+MULTIPLIED = (
+    SHOP
+    + """\
+multipliers:
+  - {id: birthday, factor: 2, on: birthday}
+  - {id: tier, by_tier: {silver: 1.2, gold: 1.25}, rules: [base]}
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("multiplier", "said"),
+    [
+        ("factor: 4/3", "4/3 times what base and app would give."),
+        ("factor: 10", "10 times what base and app would give."),
+        ("factor: 1.000000001", "1.000000001 times what base and app would give."),
+        ("factor: 2, rules: [app]", "2 times what app would give."),
+        (
+            "factor: 2, on: {days_of_month: [28, 8, 21]}",
+            "2 times what base and app would give, on the 8th, 21st and 28th of a month.",
+        ),
+        (
+            "factor: 2, on: {weekdays: [sunday, tuesday]}",
+            "2 times what base and app would give, on Tuesdays and Sundays.",
+        ),
+        (
+            "factor: 2, match: {channels: [app, web], payment_methods: [card]}",
+            "2 times what base and app would give in orders with channel app or web and payment method card.",
+        ),
+        (
+            'factor: 2, rules: [app], during: {from: "2026-11-11T00:00:00Z", until: "2026-11-12T00:00:00Z"}',
+            "2 times what app would give, paid from 2026-11-11T00:00:00+00:00 until 2026-11-12T00:00:00+00:00.",
+        ),
+    ],
+)
+def test_every_kind_of_multiplier_has_its_words(multiplier: str, said: str) -> None:
+    text = f"{SHOP}multipliers:\n  - {{id: more, {multiplier}}}\n"
+    assert explained(parse_program(text))["multipliers"] == [f"more: {said}"]
+
+
+def test_multipliers_are_explained_in_the_order_in_which_they_stack() -> None:
+    assert explained(parse_program(MULTIPLIED))["multipliers"] == [
+        "tier: for silver 1.2 and for gold 1.25 times what base would give.",
+        "birthday: 2 times what base and app would give, on the member's birthday.",
+        "Several for one order add up: two times 1.5 are 2.",
+    ]
+    assert "multipliers" not in explained(parse_program(SHOP))
+
+
+def test_what_changes_of_multipliers_is_told() -> None:
+    old = parse_program(MULTIPLIED)
+    new = MULTIPLIED.replace("gold: 1.25", "gold: 1.5").replace("id: birthday", "id: feast")
+    told = changes(old, parse_program(f"{new}stacking: multiplicative\n"))
+    assert list(told) == ["multipliers"]
+    assert told["multipliers"][0] == (
+        "tier becomes: for silver 1.2 and for gold 1.5 times what base would give. Until then: for silver 1.2 and for"
+        " gold 1.25 times what base would give; orders that were paid before keep what they earned."
+    )
+    assert told["multipliers"][1].startswith("feast is new: 2 times what base and app would give")
+    assert told["multipliers"][2].startswith("birthday ends; orders that were paid before keep what they earned.")
+    assert told["multipliers"][3:] == ["Several for one order multiply each other: two times 1.5 are 2.25."]
+
+
+def test_another_order_of_multipliers_is_told() -> None:
+    old = MULTIPLIED.replace("id: tier, by_tier: {silver: 1.2, gold: 1.25}", "id: app-day, factor: 3")
+    lines = old.splitlines(keepends=True)
+    new = "".join([*lines[:-2], lines[-1], lines[-2]])
+    assert changes(parse_program(old), parse_program(new)) == {
+        "multipliers": ["They stack in another order: app-day, birthday. Until then: birthday, app-day."]
+    }
 
 
 def test_an_exact_wait_is_told_in_hours() -> None:
