@@ -10,6 +10,7 @@ from pydantic.config import JsonDict
 
 from shared.contracts.money import EXPONENTS
 from shared.contracts.program_fields import Days, Duration, Moment, Money, Name, Part, Points, Rate, Words, Zone
+from shared.contracts.program_filters import WindowDocument
 from shared.domain import program as domain
 from shared.domain.ids import ProgramVersion, RuleId, Wallet
 from shared.domain.time import DAY_US, SECOND_US, Calendar, instant_of
@@ -121,24 +122,6 @@ class ThresholdDocument(Part):
     """Units of the currency that the counted lines must come to, like 200."""
     points: Points
     """Given once an order."""
-
-
-class WindowDocument(Part):
-    """A time in which a rule gives points."""
-
-    from_: Annotated[Moment, Field(alias="from")]
-    """Its first instant."""
-    until: Moment
-    """The first instant after it."""
-
-    @model_validator(mode="after")
-    def _lasts(self) -> Self:
-        if self.until <= self.from_:
-            raise ValueError("it ends before it starts; until is the first instant after it")
-        return self
-
-    def to_domain(self) -> domain.Window:
-        return domain.Window(instant_of(self.from_), instant_of(self.until))
 
 
 KINDS = ("rate", "step", "threshold", "per_item")

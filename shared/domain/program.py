@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Literal, NamedTuple, assert_never
 
+from shared.domain.filters import Window
 from shared.domain.ids import ProgramVersion, RuleId, Wallet
 from shared.domain.model import Order
 from shared.domain.time import DAY_US, Calendar, Instant, add_months
@@ -115,14 +116,6 @@ class Match:
         return (self.channels is None or order.channel in self.channels) and (
             self.stores is None or order.store in self.stores
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """From an instant (inclusive) to another (exclusive)."""
-
-    begins_at: Instant
-    ends_at: Instant
 
 
 class Choice(StrEnum):
