@@ -10,6 +10,8 @@ from typing import Literal, NamedTuple, assert_never
 from shared.domain.filters import Window
 from shared.domain.ids import ProgramVersion, RuleId, Wallet
 from shared.domain.model import Order
+from shared.domain.program_behaviours import BehaviourRule, Task
+from shared.domain.streak import Streak
 from shared.domain.time import DAY_US, Calendar, Instant, add_months
 
 
@@ -194,6 +196,9 @@ class Program:
     allowed_lateness_us: int
     late_tolerance_us: int
     future_tolerance_us: int
+    behaviours: tuple[BehaviourRule, ...] = ()
+    streaks: tuple[Streak, ...] = ()
+    tasks: tuple[Task, ...] = ()
     alike: tuple[tuple[Rule, int], ...] = field(init=False, compare=False)
     """Each rule with the number of the first that earns the same out of the same lines: what one gives, the other gives
     too, and it is computed once an order. Growth mostly counts as the points do."""
@@ -206,6 +211,10 @@ class Program:
             for number, rule in enumerate(self.rules)
         ]
         object.__setattr__(self, "alike", tuple(alike))
+
+    def streak(self, name: RuleId) -> Streak | None:
+        """The streak of a name; None where this version has none."""
+        return next((streak for streak in self.streaks if streak.rule_id == name), None)
 
     def validity(self, rule: Rule, paid_at: Instant, day: date) -> Validity:
         """From when until when points are good that `rule` gives for a payment at `paid_at`, on the local `day`."""
@@ -242,13 +251,14 @@ class Program:
 class Programs:
     """All versions of an installation's program. An event is decided by the one in force when it happened."""
 
-    __slots__ = ("_starts", "_versions", "allowed_lateness_us")
+    __slots__ = ("_by_number", "_starts", "_versions", "allowed_lateness_us")
 
     def __init__(self, versions: list[Program]) -> None:
         if not versions:
             raise ValueError("at least one program version is needed")
         self._versions = sorted(versions, key=lambda program: (program.effective_from, program.version))
         self._starts = [program.effective_from for program in self._versions]
+        self._by_number = {program.version: program for program in versions}
         self.allowed_lateness_us = max(program.allowed_lateness_us for program in versions)
         """The largest of all versions: the watermark and every event use the same."""
 
@@ -259,3 +269,7 @@ class Programs:
         """The version in force at an instant; None before the first."""
         index = bisect_right(self._starts, at)
         return self._versions[index - 1] if index else None
+
+    def version(self, number: ProgramVersion) -> Program:
+        """The version of a number, which has decided something before."""
+        return self._by_number[number]
