@@ -1,5 +1,6 @@
 """The program document: YAML for operators, checked as a whole, with errors that name the path in the file."""
 
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Self
@@ -9,6 +10,16 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, field_v
 from pydantic.config import JsonDict
 
 from shared.contracts.money import EXPONENTS
+from shared.contracts.program_behaviours import (
+    MAX_BEHAVIOURS,
+    MAX_STREAKS,
+    MAX_TASKS,
+    BehaviourDocument,
+    PayingDocument,
+    StreakDocument,
+    TaskDocument,
+    check_fit,
+)
 from shared.contracts.program_fields import Days, Duration, Moment, Money, Name, Part, Points, Rate, Words, Zone
 from shared.contracts.program_filters import WindowDocument
 from shared.domain import program as domain
@@ -235,6 +246,12 @@ class ProgramDocument(Part):
     """What gives points. All that match an order give theirs, but for those of a group."""
     groups: dict[Name, domain.Choice] = Field(default_factory=dict)
     """Exclusive groups of rules, by name: which rule of each gives its points for an order, `first` or `best`."""
+    behaviours: list[BehaviourDocument] = Field(default_factory=list, max_length=MAX_BEHAVIOURS)
+    """What behaviours give or take that the platform reports: reviews, shares, a completed profile."""
+    streaks: list[StreakDocument] = Field(default_factory=list, max_length=MAX_STREAKS)
+    """What check-ins on consecutive days give."""
+    tasks: list[TaskDocument] = Field(default_factory=list, max_length=MAX_TASKS)
+    """Guided steps, such as those of a new member, each paid once."""
 
     @model_validator(mode="after")
     def _rules_fit(self) -> Self:
@@ -272,6 +289,16 @@ class ProgramDocument(Part):
             raise ValueError(f"groups.{unused[0]}: no rule is in it; give it to a rule, or leave it out")
         return self
 
+    @model_validator(mode="after")
+    def _behaviours_fit(self) -> Self:
+        parts: Mapping[str, Sequence[PayingDocument]] = {
+            "behaviours": self.behaviours,
+            "streaks": self.streaks,
+            "tasks": self.tasks,
+        }
+        check_fit(parts, [rule.id for rule in self.rules], self.wallets)
+        return self
+
     def to_domain(self) -> domain.Program:
         """The program as the core decides with it."""
         return domain.Program(
@@ -286,6 +313,9 @@ class ProgramDocument(Part):
             allowed_lateness_us=self.allowed_lateness,
             late_tolerance_us=self.late_tolerance,
             future_tolerance_us=self.future_tolerance,
+            behaviours=tuple(behaviour.to_domain() for behaviour in self.behaviours),
+            streaks=tuple(streak.to_domain() for streak in self.streaks),
+            tasks=tuple(task.to_domain() for task in self.tasks),
         )
 
 
