@@ -1,0 +1,29 @@
+"""Inbound: `behaviour` v1. A member did something that the platform reports: a review, a share, an invitation."""
+
+from typing import Annotated, Final, NotRequired
+
+from pydantic import Field, with_config
+from typing_extensions import TypedDict
+
+from shared.contracts import cloudevents
+from shared.contracts.fields import ID, Timestamp
+from shared.domain.ids import MemberId, OrderId
+
+TYPE: Final = "pointstream.behaviour.v1"
+"""The CloudEvents type."""
+
+
+@with_config(cloudevents.STRICT)
+class BehaviourData(TypedDict):
+    """A behaviour. What it gives or takes, and how often, stands in the program. Unknown fields are passed over."""
+
+    member_id: Annotated[MemberId, ID]
+    """Who did it."""
+    behaviour: Annotated[str, ID]
+    """What was done, by the name that the program has for it: `review`. One that it does not have gives nothing."""
+    order_id: NotRequired[Annotated[Annotated[OrderId, ID] | None, Field(default=None)]]
+    """The order that it was about, such as the one that was reviewed."""
+    subject: NotRequired[Annotated[Annotated[str, ID] | None, Field(default=None)]]
+    """The id of whom or what else it was about, such as the member who was invited."""
+    occurred_at: Timestamp
+    """When it was done, with an offset. Digits after the microseconds are cut off."""
