@@ -91,7 +91,7 @@ def test_a_campaign_that_comes_again_counts_anew() -> None:
 
 def test_once_for_each_order() -> None:
     one = member(REVIEW | {"once_for": "order"})
-    verdicts = [one.does("review", "2026-03-01T12:00:00Z", order=order) for order in ("o1", "o2", "o1", None)]
+    verdicts = [one.does("review", "2026-03-01T12:00:00Z", order, "anna") for order in ("o1", "o2", "o1", None)]
     assert gifts(verdicts) == [[5], [5], [], []]
     assert [verdict.reason for verdict in verdicts[2:]] == [
         Reason.REFERENCE_ALREADY_COUNTED,

@@ -1,6 +1,8 @@
 """What a program says of behaviours, streaks and tasks, and what it may not say."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -167,3 +169,12 @@ def test_a_streak_keeps_its_wallet() -> None:
     gone = parse_program(document(version=2, effective_from="2026-06-01T00:00:00Z"))
     back = parse_program(document(streaks=streaks, version=3, effective_from="2027-01-01T00:00:00Z"))
     assert len(obstacles(back, [known, gone], begun=True)) == 1
+
+
+def test_what_the_manual_shows_is_taken() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "program.md").read_text(encoding="utf-8")
+    examples = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", manual, re.DOTALL)]
+    shown = [example for example in examples if isinstance(example, dict)]
+    parts = {name: part for example in shown for name, part in example.items() if name in PARTS}
+    assert parts.keys() == PARTS.keys()
+    parse_program(document(**parts))
