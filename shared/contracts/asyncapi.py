@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared.contracts import examples, order_paid, points_changed, refund
+from shared.contracts import behaviour, check_in, examples, member, order_paid, points_changed, refund
 from shared.contracts.fields import MAX_ATTRIBUTE_CHARS, NO_NUL
 
 CONTRACT_VERSION = "1.1.0"
@@ -42,6 +42,9 @@ def document() -> dict[str, Any]:
             "refund": _channel(
                 "refund", "refund", "What was given back of orders, also before the order itself, in any order."
             ),
+            "checkIn": _channel("check-in", "checkIn", "Check-ins, and make-up cards for days that were missed."),
+            "behaviour": _channel("behaviour", "behaviour", "What members did, by the names that the program has."),
+            "member": _channel("member", "member", "What rules may ask about members."),
             "pointsChanged": _channel(
                 "points-changed",
                 "pointsChanged",
@@ -52,6 +55,9 @@ def document() -> dict[str, Any]:
         "operations": {
             "earnPoints": _operation("receive", "orderPaid", "Decide what a paid order earns, and post it."),
             "takePointsBack": _operation("receive", "refund", "Take back what was earned by what is given back."),
+            "countCheckIns": _operation("receive", "checkIn", "Add a day to a streak, and post what it gives."),
+            "countBehaviours": _operation("receive", "behaviour", "Post what a behaviour gives or takes."),
+            "knowMembers": _operation("receive", "member", "Keep the newest version of each member."),
             "tellPoints": _operation("send", "pointsChanged", "Tell what a posting did to an account."),
         },
         "components": {
@@ -76,6 +82,30 @@ def document() -> dict[str, Any]:
                     "Something of an order was given back.",
                     _BEST_KEY,
                     examples.REFUND,
+                    sent_by_us=False,
+                ),
+                "checkIn": _message(
+                    "check-in.v1",
+                    check_in.TYPE,
+                    "A member checked in.",
+                    _BEST_KEY,
+                    examples.CHECK_IN,
+                    sent_by_us=False,
+                ),
+                "behaviour": _message(
+                    "behaviour.v1",
+                    behaviour.TYPE,
+                    "A member did something that the platform reports.",
+                    _BEST_KEY,
+                    examples.BEHAVIOUR,
+                    sent_by_us=False,
+                ),
+                "member": _message(
+                    "member.v1",
+                    member.TYPE,
+                    "A member is known, or has changed.",
+                    _BEST_KEY,
+                    examples.MEMBER,
                     sent_by_us=False,
                 ),
                 "pointsChanged": _message(

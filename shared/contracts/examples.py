@@ -3,7 +3,7 @@ schemas."""
 
 from typing import Any, Final
 
-from shared.contracts import order_paid, points_changed, refund
+from shared.contracts import behaviour, check_in, member, order_paid, points_changed, refund
 
 ORDER_PAID: Final[dict[str, Any]] = {
     "headers": {
@@ -67,6 +67,58 @@ REFUND: Final[dict[str, Any]] = {
         "currency": "USD",
         "reason": "return",
         "lines": [{"line_id": "2", "quantity": 1}],
+        "occurred_at": "2026-03-09T04:12:31-05:00",
+    },
+}
+
+CHECK_IN: Final[dict[str, Any]] = {
+    "headers": {
+        "ce_specversion": "1.0",
+        "ce_id": "77e1-check-in",
+        "ce_source": "/shop/online",
+        "ce_type": check_in.TYPE,
+        "ce_time": "2026-03-09T09:12:40Z",
+        "ce_partitionkey": "m-1042",
+        "content-type": "application/json",
+    },
+    "payload": {"member_id": "m-1042", "streak": "daily", "occurred_at": "2026-03-09T04:12:31-05:00"},
+}
+
+BEHAVIOUR: Final[dict[str, Any]] = {
+    "headers": {
+        "ce_specversion": "1.0",
+        "ce_id": "a90c-review",
+        "ce_source": "/shop/online",
+        "ce_type": behaviour.TYPE,
+        "ce_time": "2026-03-09T09:12:40Z",
+        "ce_partitionkey": "m-1042",
+        "content-type": "application/json",
+    },
+    "payload": {
+        "member_id": "m-1042",
+        "behaviour": "review",
+        "order_id": "o-77120",
+        "occurred_at": "2026-03-09T04:12:31-05:00",
+    },
+}
+
+MEMBER: Final[dict[str, Any]] = {
+    "headers": {
+        "ce_specversion": "1.0",
+        "ce_id": "m-1042-3",
+        "ce_source": "/shop/online",
+        "ce_type": member.TYPE,
+        "ce_time": "2026-03-09T09:12:40Z",
+        "ce_partitionkey": "m-1042",
+        "content-type": "application/json",
+    },
+    "payload": {
+        "member_id": "m-1042",
+        "version": 3,
+        "joined": "2024-11-02",
+        "birthday": "08-31",
+        "country": "US",
+        "tags": ["student"],
         "occurred_at": "2026-03-09T04:12:31-05:00",
     },
 }

@@ -6,12 +6,12 @@ from typing import Any
 
 import orjson
 
-from shared.contracts import order_paid, refund
+from shared.contracts import behaviour, check_in, member, order_paid, refund
 from shared.contracts.cloudevents import Headers
 from shared.contracts.contract import Contract, Decoded
 
 CONTRACTS: Mapping[str, Contract[Any]] = MappingProxyType(
-    {contract.topic: contract for contract in (order_paid.CONTRACT, refund.CONTRACT)}
+    {each.CONTRACT.topic: each.CONTRACT for each in (order_paid, refund, check_in, behaviour, member)}
 )
 """The contract of each topic."""
 

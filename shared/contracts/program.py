@@ -1,5 +1,6 @@
 """The program document: YAML for operators, checked as a whole, with errors that name the path in the file."""
 
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Self
@@ -17,6 +18,16 @@ from pydantic import (
 from pydantic.config import JsonDict
 
 from shared.contracts.money import EXPONENTS
+from shared.contracts.program_behaviours import (
+    MAX_BEHAVIOURS,
+    MAX_STREAKS,
+    MAX_TASKS,
+    BehaviourDocument,
+    PayingDocument,
+    StreakDocument,
+    TaskDocument,
+    check_fit,
+)
 from shared.contracts.program_fields import Days, Duration, Moment, Money, Name, OrderPoints, Part, Points, Rate, Zone
 from shared.contracts.program_filters import MatchDocument, WindowDocument
 from shared.contracts.program_multipliers import MultiplierDocument
@@ -268,6 +279,12 @@ class ProgramDocument(Part):
         default_factory=list
     )
     """What makes the points of rules more, in the order in which it stacks; first of all, the ones by tier."""
+    behaviours: list[BehaviourDocument] = Field(default_factory=list, max_length=MAX_BEHAVIOURS)
+    """What behaviours give or take that the platform reports: reviews, shares, a completed profile."""
+    streaks: list[StreakDocument] = Field(default_factory=list, max_length=MAX_STREAKS)
+    """What check-ins on consecutive days give."""
+    tasks: list[TaskDocument] = Field(default_factory=list, max_length=MAX_TASKS)
+    """Guided steps, such as those of a new member, each paid once."""
 
     @model_validator(mode="after")
     def _rules_fit(self) -> Self:
@@ -329,6 +346,17 @@ class ProgramDocument(Part):
             return multiplier.rules
         return [rule.id for rule in self.rules if rule.rate is not None or rule.step is not None]
 
+    @model_validator(mode="after")
+    def _behaviours_fit(self) -> Self:
+        parts: Mapping[str, Sequence[PayingDocument]] = {
+            "behaviours": self.behaviours,
+            "streaks": self.streaks,
+            "tasks": self.tasks,
+        }
+        names = [*(rule.id for rule in self.rules), *(multiplier.id for multiplier in self.multipliers)]
+        check_fit(parts, names, self.wallets)
+        return self
+
     def to_domain(self) -> domain.Program:
         """The program as the core decides with it."""
         return domain.Program(
@@ -346,6 +374,9 @@ class ProgramDocument(Part):
             future_tolerance_us=self.future_tolerance,
             stacking=self.stacking,
             multipliers=tuple(each.to_domain(self.multiplied_by(each)) for each in self.multipliers),
+            behaviours=tuple(behaviour.to_domain() for behaviour in self.behaviours),
+            streaks=tuple(streak.to_domain() for streak in self.streaks),
+            tasks=tuple(task.to_domain() for task in self.tasks),
         )
 
 

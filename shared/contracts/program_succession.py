@@ -36,4 +36,16 @@ def obstacles(new: ProgramDocument, known: Sequence[ProgramDocument], *, begun: 
         earlier = [one.wallets[name] for one in known if name in one.wallets]
         if earlier and earlier[-1].spendable != wallet.spendable:
             found.append(f"wallets.{name}.spendable: points of this wallet exist; give a new wallet another name")
+    return found + _of_streaks(new, known)
+
+
+def _of_streaks(new: ProgramDocument, known: Sequence[ProgramDocument]) -> list[str]:
+    """A late day makes days of other versions longer, and what it brings them goes to one wallet."""
+    found = []
+    for index, streak in enumerate(new.streaks):
+        wallets = [each.wallet for one in known for each in one.streaks if each.id == streak.id]
+        if wallets and wallets[-1] != streak.wallet:
+            found.append(
+                f"streaks[{index}].wallet: days of {streak.id!r} count for {wallets[-1]}; give a new streak another id"
+            )
     return found

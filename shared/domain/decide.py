@@ -5,17 +5,16 @@ from dataclasses import replace
 from typing import assert_never
 
 from shared.domain.accrue import rate
-from shared.domain.entry import ISSUED, Entry
-from shared.domain.facts import Adjustment, Event, Order, Refund, Sweep
+from shared.domain.entry import Entry, beyond_limit
+from shared.domain.facts import Adjustment, Behaviour, CheckIn, Event, MemberChange, Order, Refund, Sweep
+from shared.domain.habit import decide_behaviour, decide_check_in
 from shared.domain.ids import LotId, OrderId, RuleId, Wallet
 from shared.domain.model import (
-    BALANCE_LIMIT,
     Account,
     Bucket,
     Decision,
     KnownOrder,
     Outcome,
-    Posting,
     PostingKind,
     RatedOrder,
 )
@@ -35,26 +34,9 @@ def decide(account: Account, event: Event | Sweep, programs: Programs) -> Decisi
     if isinstance(event, Sweep):
         account, settled = settle(account, event.arrived_at, programs)
         return Decision(Outcome.POSTED if settled else Outcome.NOTHING_EARNED, account, settled)
-    fact = event.fact
-    effective_at = effective_instant(account, fact.occurred_at, event.arrived_at, programs)
+    effective_at = effective_instant(account, event.fact.occurred_at, event.arrived_at, programs)
     account, settled = settle(account, effective_at, programs)
-    program = programs.in_force(fact.occurred_at)
-    if program is None:
-        return Decision(Outcome.NO_PROGRAM_IN_FORCE, account, settled)
-    if fact.occurred_at - event.arrived_at > program.future_tolerance_us:
-        return Decision(Outcome.TOO_EARLY, account, settled)
-    if isinstance(fact, Refund):
-        decision = _decide_refund(account, event, fact, programs, effective_at)
-    elif event.arrived_at - fact.occurred_at > program.late_tolerance_us:
-        return Decision(Outcome.TOO_LATE, account, settled)
-    else:
-        match fact:
-            case Order():
-                decision = _decide_order(account, event, fact, program, effective_at)
-            case Adjustment():
-                decision = _decide_adjustment(account, event, fact, program, effective_at)
-            case _:
-                assert_never(fact)
+    decision = _decide(account, event, programs, effective_at)
     if not decision.postings:
         decision.postings = settled
         return decision
@@ -62,6 +44,42 @@ def decide(account: Account, event: Event | Sweep, programs: Programs) -> Decisi
     decision.account, whole_life = settle(decision.account, effective_at, programs)
     decision.postings = (*settled, *decision.postings, *whole_life)
     return decision
+
+
+def _decide(account: Account, event: Event, programs: Programs, effective_at: Instant) -> Decision:
+    """Decide an event for an account that is settled."""
+    fact = event.fact
+    if isinstance(fact, MemberChange):
+        return _decide_member(account, fact)
+    program = programs.in_force(fact.occurred_at)
+    if program is None:
+        return Decision(Outcome.NO_PROGRAM_IN_FORCE, account, ())
+    if (untimely := _untimely(event, program)) is not None:
+        return Decision(untimely, account, ())
+    match fact:
+        case Order():
+            decision = _decide_order(account, event, fact, program, effective_at)
+        case Refund():
+            decision = _decide_refund(account, event, fact, programs, effective_at)
+        case CheckIn():
+            decision = decide_check_in(account, event, fact, program, programs, effective_at)
+        case Behaviour():
+            decision = decide_behaviour(account, event, fact, program, effective_at)
+        case Adjustment():
+            decision = _decide_adjustment(account, event, fact, program, effective_at)
+        case _:
+            assert_never(fact)
+    return decision
+
+
+def _untimely(event: Event, program: Program) -> Outcome | None:
+    """Why an event is refused for its date; a refund is never too late."""
+    early_us = event.fact.occurred_at - event.arrived_at
+    if early_us > program.future_tolerance_us:
+        return Outcome.TOO_EARLY
+    if -early_us > program.late_tolerance_us and not isinstance(event.fact, Refund):
+        return Outcome.TOO_LATE
+    return None
 
 
 def effective_instant(account: Account, at: Instant, arrived_at: Instant, programs: Programs) -> Instant:
@@ -82,10 +100,12 @@ def _decide_order(account: Account, event: Event, order: Order, program: Program
     known = account.orders.get(order.order_id, UNKNOWN)
     if known.rated is not None:
         return Decision(Outcome.ORDER_ALREADY_PAID, account, ())
-    rated, granted = rate(order, program)
+    rated, granted = rate(order, program, account.profile, first_order=not account.has_orders)
     known = KnownOrder(rated, known.refunds)
     if not granted:
-        return Decision(Outcome.NOTHING_EARNED, _knowing(account, order.order_id, known), (), rated)
+        account = _knowing(account, order.order_id, known)
+        account.has_orders = True
+        return Decision(Outcome.NOTHING_EARNED, account, (), rated)
     entry = Entry(account)
     rated.lots = _issue(entry, order, granted, program)
     if known.refunds:
@@ -93,9 +113,10 @@ def _decide_order(account: Account, event: Event, order: Order, program: Program
     after, posting = entry.close(
         PostingKind.ACCRUAL, event.ref, order.order_id, program.version, order.occurred_at, effective_at
     )
-    if _beyond_limit(posting):
+    if beyond_limit(posting):
         return Decision(Outcome.BALANCE_LIMIT_REACHED, account, ())
     after.orders = {**after.orders, order.order_id: known}
+    after.has_orders = True
     return Decision(Outcome.POSTED, after, (posting,), rated)
 
 
@@ -157,6 +178,14 @@ def _decide_refund(
     return Decision(Outcome.OVER_REFUNDED if too_much else Outcome.POSTED, after, (posting,), refund=refund)
 
 
+def _decide_member(account: Account, change: MemberChange) -> Decision:
+    """Of what is known of a member, the newest version counts, in whatever order they come."""
+    if change.version <= account.profile_version:
+        return Decision(Outcome.MEMBER_VERSION_NOT_NEWER, account, ())
+    account = replace(account, profile=change.profile, profile_version=change.version)
+    return Decision(Outcome.MEMBER_KNOWN, account, (), member=change)
+
+
 def _decide_adjustment(
     account: Account, event: Event, adjustment: Adjustment, program: Program, effective_at: Instant
 ) -> Decision:
@@ -174,13 +203,9 @@ def _decide_adjustment(
     after, posting = entry.close(
         PostingKind.ADJUSTMENT, event.ref, None, program.version, adjustment.occurred_at, effective_at
     )
-    if _beyond_limit(posting):
+    if beyond_limit(posting):
         return Decision(Outcome.BALANCE_LIMIT_REACHED, account, ())
     return Decision(Outcome.POSTED, after, (posting,))
-
-
-def _beyond_limit(posting: Posting) -> bool:
-    return any(-buckets.get(ISSUED, 0) > BALANCE_LIMIT for buckets in posting.balances.values())
 
 
 def _knowing(account: Account, order_id: OrderId, known: KnownOrder) -> Account:

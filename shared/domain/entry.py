@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from shared.domain.facts import EventRef
 from shared.domain.ids import LotId, OrderId, ProgramVersion, RuleId, Wallet
-from shared.domain.model import Account, Balances, Bucket, Debt, Lot, Movement, Posting, PostingKind
+from shared.domain.model import BALANCE_LIMIT, Account, Balances, Bucket, Debt, Lot, Movement, Posting, PostingKind
 from shared.domain.program import Validity, WalletPolicy
 from shared.domain.time import Instant
 
@@ -98,8 +98,8 @@ class Entry:
         self.movements.append(Movement(lot.wallet, EXPIRED, to, amount, rule_id, lot.lot_id, order_id))
         self._put(replace(lot, expired=lot.expired - amount))
 
-    def owe(self, wallet: Wallet, order_id: OrderId, amount: int) -> None:
-        """Let the debt of an order grow; the movement is the caller's."""
+    def owe(self, wallet: Wallet, order_id: OrderId | None, amount: int) -> None:
+        """Let the debt of an order, or that of no order, grow; the movement is the caller's."""
         debts = list(self.debts)
         for index, debt in enumerate(debts):
             if debt.wallet == wallet and debt.order_id == order_id:
@@ -150,6 +150,11 @@ class Entry:
             self.debts,
             before.later_due_at,
             before.orders,
+            before.has_orders,
+            before.tallies,
+            before.days,
+            before.profile,
+            before.profile_version,
         )
         posting = Posting(
             before.member_id,
@@ -170,6 +175,11 @@ class Entry:
         """A lot has less in it, or falls due at another instant."""
         self.lots[lot.lot_id] = lot
         self._shrunk = True
+
+
+def beyond_limit(posting: Posting) -> bool:
+    """Whether it takes the account past `BALANCE_LIMIT`."""
+    return any(-buckets.get(ISSUED, 0) > BALANCE_LIMIT for buckets in posting.balances.values())
 
 
 def next_due(lots: Mapping[LotId, Lot], later_due_at: Instant | None) -> Instant | None:

@@ -5,10 +5,12 @@ Points are integers, money is in integer minor units, time is an `Instant`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from typing import TypedDict
 
-from shared.domain.ids import EventId, EventSource, LineId, MemberId, OrderId, RefundId, Wallet
+from shared.domain.ids import EventId, EventSource, LineId, MemberId, OrderId, RefundId, RuleId, Wallet
+from shared.domain.member import Profile
 from shared.domain.time import Instant
 
 
@@ -98,7 +100,41 @@ class Adjustment:
     occurred_at: Instant
 
 
-Fact = Order | Refund | Adjustment
+@dataclass(slots=True)
+class CheckIn:
+    """A member checked in. With `makeup_day`, a make-up card fills that day instead.
+
+    `streak` names the streak; None is the only one that the program has.
+    """
+
+    member_id: MemberId
+    streak: RuleId | None
+    makeup_day: date | None
+    occurred_at: Instant
+
+
+@dataclass(slots=True)
+class Behaviour:
+    """A member did something, which the platform calls by a name; it may be about an order, or a subject."""
+
+    member_id: MemberId
+    name: str
+    order_id: OrderId | None
+    subject: str | None
+    occurred_at: Instant
+
+
+@dataclass(slots=True)
+class MemberChange:
+    """What is known of a member, as its platform says from now on. Only a newer `version` counts."""
+
+    member_id: MemberId
+    version: int
+    profile: Profile
+    occurred_at: Instant
+
+
+Fact = Order | Refund | Adjustment | CheckIn | Behaviour | MemberChange
 """What an event tells of."""
 
 

@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from shared.domain.facts import EventRef, Refund
+from shared.domain.facts import EventRef, MemberChange, Refund
 from shared.domain.ids import LineId, LotId, MemberId, OrderId, ProgramVersion, RuleId, Wallet
+from shared.domain.member import NOBODY, Profile
+from shared.domain.streak import Days
+from shared.domain.tally import Tallies
 from shared.domain.time import EPOCH, Instant
 
 BALANCE_LIMIT = 10**18
@@ -32,6 +35,8 @@ class Bucket(StrEnum):
     """Minus what the shop keeps from refunds instead: points to be taken back that were already spent."""
     ADJUSTED = "adjusted"
     """What operators took."""
+    PENALTY = "penalty"
+    """What behaviours cost."""
 
 
 class PostingKind(StrEnum):
@@ -42,6 +47,8 @@ class PostingKind(StrEnum):
     """Something fell due: lots became active, or expired."""
     REVERSAL = "reversal"
     """Points of an order were taken back, since something of it was refunded."""
+    PENALTY = "penalty"
+    """A behaviour cost points."""
     ADJUSTMENT = "adjustment"
     """An operator gave or took points."""
 
@@ -68,6 +75,36 @@ class Outcome(StrEnum):
     """The order of the refund was not accepted yet. When it is, the refund counts at once."""
     REFUND_DOES_NOT_FIT = "refund_does_not_fit"
     """The order has another currency than the refund, or not all of its lines: the refund counts nothing."""
+    STREAK_NOT_LISTED = "streak_not_listed"
+    """The program has no such streak."""
+    STREAK_NOT_NAMED = "streak_not_named"
+    """The program has several streaks, and the check-in does not say which one it is for."""
+    MAKEUP_WITHOUT_GAP = "makeup_without_gap"
+    """The day to make up for is not over yet, so it is not missed."""
+    MAKEUP_TOO_OLD = "makeup_too_old"
+    """The day to make up for lies further back than the streak allows."""
+    DAY_ALREADY_CHECKED_IN = "day_already_checked_in"
+    """The day counts already, by a check-in or a make-up."""
+    BEHAVIOUR_NOT_LISTED = "behaviour_not_listed"
+    """No rule and no task of the program knows the behaviour."""
+    TASK_STEP_OUT_OF_ORDER = "task_step_out_of_order"
+    """It is a later step of a task. That is remembered, and gives its points when those before it are done."""
+    LIMIT_REACHED = "limit_reached"
+    """The rule has applied as often as it may in this period."""
+    REFERENCE_ALREADY_COUNTED = "reference_already_counted"
+    """The rule has applied to this order or subject before."""
+    REFERENCE_MISSING = "reference_missing"
+    """The rule applies once to each order or subject, and none is named."""
+    TASK_STEP_ALREADY_DONE = "task_step_already_done"
+    """The step of the task was done before."""
+    TASK_TIME_OVER = "task_time_over"
+    """The steps of the task that are done lie too far from this one."""
+    BEHAVIOUR_OUT_OF_TIME = "behaviour_out_of_time"
+    """The rule applies during another time."""
+    MEMBER_VERSION_NOT_NEWER = "member_version_not_newer"
+    """What is known of the member is as new, or newer."""
+    MEMBER_KNOWN = "member_known"
+    """What rules may ask about the member is known from now on."""
     WALLET_UNKNOWN = "wallet_unknown"
     """The program has no such wallet."""
     BALANCE_LIMIT_REACHED = "balance_limit_reached"
@@ -75,7 +112,7 @@ class Outcome(StrEnum):
     BALANCE_TOO_LOW = "balance_too_low"
     """More points were to be taken than are available."""
     NOTHING_EARNED = "nothing_earned"
-    """The order is kept, but no rule gave a point for it."""
+    """What happened is kept, but no rule gave a point for it."""
     OVER_REFUNDED_NOTHING_TAKEN = "over_refunded_nothing_taken"
     """More was refunded than was paid. The order has no points left to take back."""
     NOTHING_TO_TAKE_BACK = "nothing_to_take_back"
@@ -118,10 +155,10 @@ class Lot:
 
 @dataclass(slots=True)
 class Debt:
-    """Points of a wallet that a member owes for an order."""
+    """Points of a wallet that a member owes for an order, or without one for a penalty."""
 
     wallet: Wallet
-    order_id: OrderId
+    order_id: OrderId | None
     amount: int
 
 
@@ -168,9 +205,10 @@ class Account:
     """What is known of a member before a decision.
 
     `next_due_at` is the least instant at which something falls due, None when nothing will. `lots` holds the open lots
-    that the decision may need: at least all that fall due by the event's arrival, and for a refund or an adjustment
-    all; `later_due_at` is the least due instant among those that were left out. `orders` are those that the decision
-    asked for, as far as anything is known of them. An account that nobody has seen has version 0.
+    that the decision may need: at least all that fall due by the event's arrival, and for what may take points all;
+    `later_due_at` is the least due instant among those that were left out. `orders`, `tallies` and the `days` of
+    streaks are those that the decision asked for, as far as anything is known of them. An account that nobody has seen
+    has version 0.
     """
 
     member_id: MemberId
@@ -183,6 +221,12 @@ class Account:
     debts: tuple[Debt, ...] = ()
     later_due_at: Instant | None = None
     orders: Mapping[OrderId, KnownOrder] = field(default_factory=dict)
+    has_orders: bool = False
+    """Whether an order was accepted before."""
+    tallies: Tallies = field(default_factory=dict)
+    days: Mapping[RuleId, Days] = field(default_factory=dict)
+    profile: Profile = NOBODY
+    profile_version: int = 0
 
 
 @dataclass(slots=True)
@@ -217,9 +261,10 @@ class Posting:
 
 @dataclass(slots=True)
 class Decision:
-    """What an event comes to: an outcome, the account after it, its postings, and the order and the refund to keep.
+    """What an event comes to: an outcome, the account after it, its postings, and what else is to be kept: an order, a
+    refund, tallies, days of a streak, or who the member is.
 
-    Without postings the account is as it was, but for what it knows of orders.
+    Without postings the account is as it was, but for what it knows of these.
     """
 
     outcome: Outcome
@@ -227,3 +272,6 @@ class Decision:
     postings: tuple[Posting, ...]
     order: RatedOrder | None = None
     refund: Refund | None = None
+    tallies: Tallies = field(default_factory=dict)
+    days: tuple[RuleId, Days] | None = None
+    member: MemberChange | None = None

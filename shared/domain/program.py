@@ -8,9 +8,11 @@ from enum import StrEnum
 from typing import NamedTuple, assert_never
 
 from shared.domain.facts import Order
-from shared.domain.filters import Match, Window
+from shared.domain.filters import Birthday, Match, Window
 from shared.domain.ids import MultiplierId, ProgramVersion, RuleId, Wallet
 from shared.domain.multiplier import ByTier, Multiplier, Stacking
+from shared.domain.program_behaviours import BehaviourRule, Task
+from shared.domain.streak import Streak
 from shared.domain.time import DAY_US, Calendar, Instant, add_months
 
 
@@ -203,6 +205,9 @@ class Program:
     """In the order in which they stack: those by tier come first, then the others as they were given."""
     parts: Mapping[tuple[RuleId, MultiplierId], Rule] = field(init=False, compare=False)
     """For what a multiplier adds to a rule: the rule by the name that the journal has for this part, `base/tier`."""
+    behaviours: tuple[BehaviourRule, ...] = ()
+    streaks: tuple[Streak, ...] = ()
+    tasks: tuple[Task, ...] = ()
     alike: tuple[tuple[Rule, int], ...] = field(init=False, compare=False)
     """Each rule with the number of the first that earns the same out of the same lines: what one gives, the other gives
     too, and it is computed once an order. Growth mostly counts as the points do."""
@@ -229,6 +234,15 @@ class Program:
         """All on which it depends how much the rule gives for an order that it looks at."""
         multipliers = tuple(by.multiplier_id for by in self.multipliers if rule.rule_id in by.rules)
         return rule.match.of_line, rule.earning, multipliers, rule.at_least, rule.at_most
+
+    @property
+    def asks_who(self) -> bool:
+        """Whether its multipliers look at the member's profile."""
+        return any(isinstance(by.factor, ByTier) or isinstance(by.days, Birthday) for by in self.multipliers)
+
+    def streak(self, name: RuleId) -> Streak | None:
+        """The streak of a name; None where this version has none."""
+        return next((streak for streak in self.streaks if streak.rule_id == name), None)
 
     def validity(self, rule: Rule, paid_at: Instant, day: date) -> Validity:
         """From when until when points are good that `rule` gives for a payment at `paid_at`, on the local `day`."""
@@ -269,7 +283,7 @@ class Program:
 class Programs:
     """All versions of an installation's program. An event is decided by the one in force when it happened."""
 
-    __slots__ = ("_by_version", "_starts", "_versions", "allowed_lateness_us")
+    __slots__ = ("_by_version", "_starts", "_versions", "allowed_lateness_us", "ask_first_order", "ask_who")
 
     def __init__(self, versions: list[Program]) -> None:
         if not versions:
@@ -279,6 +293,10 @@ class Programs:
         self._starts = [program.effective_from for program in self._versions]
         self.allowed_lateness_us = max(program.allowed_lateness_us for program in versions)
         """The largest of all versions: the watermark and every event use the same."""
+        self.ask_who = any(program.asks_who for program in versions)
+        """Whether what an order gives may depend on who its member is."""
+        self.ask_first_order = any(rule.first_order for program in versions for rule in program.rules)
+        """Whether what an order gives may depend on whether it is the member's first."""
 
     def __len__(self) -> int:
         return len(self._versions)

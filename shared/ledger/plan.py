@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 from shared.domain.decide import decide
 from shared.domain.facts import Event, Refund, Sweep
-from shared.domain.ids import EventId, EventSource, MemberId, Shard
-from shared.domain.model import Account, Outcome, Posting, RatedOrder
+from shared.domain.ids import EventId, EventSource, MemberId, RuleId, Shard
+from shared.domain.member import Profile
+from shared.domain.model import Account, Decision, Outcome, Posting, RatedOrder
 from shared.domain.program import Programs
+from shared.domain.streak import StreakDay
+from shared.domain.tally import TallyKey
 from shared.ledger.batch import CONFLICTING_DUPLICATE, Batch, Consumed, DeadLetter
 
 Key = tuple[EventSource, EventId]
@@ -51,6 +55,9 @@ class Plan:
     changes: Sequence[Change] = ()
     orders: list[tuple[Shard, RatedOrder]] = field(default_factory=list)
     refunds: list[KeptRefund] = field(default_factory=list)
+    profiles: dict[tuple[Shard, MemberId], tuple[int, Profile]] = field(default_factory=dict)
+    tallies: dict[tuple[Shard, MemberId, TallyKey], int] = field(default_factory=dict)
+    days: dict[tuple[Shard, MemberId, RuleId, date], StreakDay] = field(default_factory=dict)
     consumed: list[tuple[Consumed, Outcome]] = field(default_factory=list)
     postings: list[tuple[Shard, Posting]] = field(default_factory=list)
     dead_letters: Sequence[DeadLetter] = ()
@@ -93,7 +100,21 @@ def _decide(
     if decision.refund is not None and isinstance(event, Event):
         number = len(decision.account.orders[decision.refund.order_id].refunds)
         planned.refunds.append(KeptRefund(shard, event, decision.refund, number, decision.outcome))
+    _keep_habits(decision, planned, shard)
     return decision.outcome
+
+
+def _keep_habits(decision: Decision, planned: Plan, shard: Shard) -> None:
+    """What is kept of a member beside the points: of several in a batch, what came last."""
+    member_id = decision.account.member_id
+    for key, value in decision.tallies.items():
+        planned.tallies[shard, member_id, key] = value
+    if decision.days is not None:
+        streak, days = decision.days
+        for day, each in days.items():
+            planned.days[shard, member_id, streak, day] = each
+    if decision.member is not None:
+        planned.profiles[shard, member_id] = (decision.member.version, decision.member.profile)
 
 
 def _dedupe(

@@ -7,7 +7,7 @@ import structlog
 
 from shared.domain.facts import Event, Sweep
 from shared.domain.program import Programs
-from shared.ledger import statements, write
+from shared.ledger import habits, statements, write
 from shared.ledger.batch import DEAD_LETTER, DUPLICATE, Batch, Consumed, FencedError, LetterLimits, Posted
 from shared.ledger.database import Connection, Pool, writing
 from shared.ledger.dead_letters import check_limits, write_dead_letters
@@ -64,7 +64,7 @@ async def _post(connection: Connection, batch: Batch, programs: Programs, shards
     await check_programs(connection, programs)
     await _advance_offsets(connection, batch)
     events: list[Event | Sweep] = [*[item.event for item in batch.events], *batch.sweeps]
-    accounts, shard_by_member = await lock_accounts(connection, events, shards)
+    accounts, shard_by_member = await lock_accounts(connection, events, shards, programs)
     digests = await _find_consumed(connection, batch.events, shards)
     planned = plan(batch, State(accounts, shard_by_member, digests), programs)
     await _write(connection, planned, batch.limits, shards)
@@ -89,6 +89,9 @@ async def _write(connection: Connection, planned: Plan, limits: LetterLimits | N
     await write.write_accounts(connection, planned.changes)
     await write.write_orders(connection, planned.orders)
     await write.write_refunds(connection, planned.refunds)
+    await habits.write_profiles(connection, planned.profiles)
+    await habits.write_tallies(connection, planned.tallies)
+    await habits.write_streak_days(connection, planned.days)
     await write_dead_letters(connection, planned.dead_letters)
     await check_limits(connection, planned.dead_letters, limits)
     await write.write_consumed(connection, planned.consumed, shards)

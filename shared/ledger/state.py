@@ -2,16 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import assert_never
 
 import orjson
 
-from shared.domain.facts import Adjustment, Event, Order, Refund, Sweep
-from shared.domain.ids import LotId, MemberId, OrderId, Shard, Wallet
+from shared.domain import behaviour, check_in
+from shared.domain.facts import Adjustment, Behaviour, CheckIn, Event, MemberChange, Order, Refund, Sweep
+from shared.domain.ids import LotId, MemberId, OrderId, RuleId, Shard, Wallet
 from shared.domain.model import Account, Bucket, Debt, Lot
+from shared.domain.program import Programs
+from shared.domain.tally import TallyKey
 from shared.domain.time import Instant
 from shared.ledger import statements
 from shared.ledger.database import Connection, Pool, Record
+from shared.ledger.habits import load_first_orders, load_profiles, load_streak_days, load_tallies
 from shared.ledger.orders import known_order
 from shared.ledger.sharding import shard_of
 
@@ -19,13 +24,13 @@ Accounts = dict[MemberId, Account]
 
 
 async def lock_accounts(
-    connection: Connection, events: Sequence[Event | Sweep], shards: int
+    connection: Connection, events: Sequence[Event | Sweep], shards: int, programs: Programs
 ) -> tuple[Accounts, dict[MemberId, Shard]]:
     """The accounts that the events are about, locked, with the state that deciding them takes; and their shards.
 
     A member that nobody has seen gets an account of version 0.
     """
-    needs = _needs(events, shards)
+    needs = _needs(events, shards, programs)
     rows = await connection.fetch(statements.LOCK_ACCOUNTS, list(needs.shards.values()), list(needs.shards))
     accounts = {member_id: Account(member_id) for member_id in needs.shards}
     due: dict[MemberId, Instant] = {}
@@ -50,6 +55,7 @@ async def lock_accounts(
         await _load_open_lots(connection, accounts, needs)
     if owing:
         await _load_debts(connection, accounts, needs.shards, owing)
+    await _load_habits(connection, accounts, needs, programs)
     return accounts, needs.shards
 
 
@@ -63,9 +69,14 @@ class _Needs:
     orders: dict[tuple[MemberId, OrderId], bool] = field(default_factory=dict)
     """Whether the lines of each are needed too."""
     takes: set[MemberId] = field(default_factory=set)
+    changes: set[MemberId] = field(default_factory=set)
+    """Of whom the batch says who they are."""
+    tallies: set[tuple[MemberId, TallyKey]] = field(default_factory=set)
+    first_days: dict[tuple[MemberId, RuleId], date] = field(default_factory=dict)
+    """The first day that is needed of each streak."""
 
 
-def _needs(events: Sequence[Event | Sweep], shards: int) -> _Needs:
+def _needs(events: Sequence[Event | Sweep], shards: int, programs: Programs) -> _Needs:
     needs = _Needs()
     for event in events:
         member_id = event.member_id
@@ -74,19 +85,39 @@ def _needs(events: Sequence[Event | Sweep], shards: int) -> _Needs:
             needs.until[member_id] = event.arrived_at
         elif event.arrived_at > needs.until[member_id]:
             needs.until[member_id] = event.arrived_at
-        if isinstance(event, Sweep):
-            continue
-        match event.fact:
-            case Order(order_id=order_id):
-                needs.orders.setdefault((member_id, order_id), False)
-            case Refund(order_id=order_id):
-                needs.orders[member_id, order_id] = True
-                needs.takes.add(member_id)
-            case Adjustment():
-                needs.takes.add(member_id)
-            case _:
-                assert_never(event.fact)
+        if isinstance(event, Event):
+            _add_needs(needs, event, programs)
     return needs
+
+
+def _add_needs(needs: _Needs, event: Event, programs: Programs) -> None:
+    """What deciding an event takes beside the account itself."""
+    fact = event.fact
+    member_id = fact.member_id
+    match fact:
+        case Order():
+            needs.orders.setdefault((member_id, fact.order_id), False)
+        case Refund():
+            needs.orders[member_id, fact.order_id] = True
+            needs.takes.add(member_id)
+        case Adjustment():
+            needs.takes.add(member_id)
+        case MemberChange():
+            needs.changes.add(member_id)
+        case CheckIn():
+            program = programs.in_force(fact.occurred_at)
+            need = None if program is None else check_in.needs(fact, program, event.arrived_at)
+            if need is not None:
+                key = member_id, need.streak
+                needs.first_days[key] = min(need.first_day, needs.first_days.get(key, need.first_day))
+        case Behaviour():
+            program = programs.in_force(fact.occurred_at)
+            if program is not None:
+                if behaviour.takes(fact, program):
+                    needs.takes.add(member_id)
+                needs.tallies.update((member_id, key) for key in behaviour.needs(fact, program))
+        case _:
+            assert_never(fact)
 
 
 def _owes(account: Account) -> bool:
@@ -176,6 +207,20 @@ async def _load_debts(
     for row in rows:
         account = accounts[row["member_id"]]
         account.debts = (*account.debts, Debt(Wallet(row["wallet"]), OrderId(row["order_id"]), row["amount"]))
+
+
+async def _load_habits(connection: Connection, accounts: Accounts, needs: _Needs, programs: Programs) -> None:
+    """What rules ask about members beside their points; of orders only where the program does."""
+    buyers = {member_id: needs.shards[member_id] for member_id, _ in needs.orders}
+    asked = {member_id: needs.shards[member_id] for member_id in needs.changes} | (buyers if programs.ask_who else {})
+    if asked:
+        await load_profiles(connection, accounts, asked)
+    if buyers and programs.ask_first_order:
+        await load_first_orders(connection, accounts, buyers)
+    if needs.tallies:
+        await load_tallies(connection, accounts, needs.shards, needs.tallies)
+    if needs.first_days:
+        await load_streak_days(connection, accounts, needs.shards, needs.first_days)
 
 
 async def _load_orders(connection: Connection, accounts: Accounts, needs: _Needs) -> None:

@@ -10,14 +10,18 @@ import yaml
 from contract_messages import DATA, binary, data_with, data_without, refusal
 from jsonschema import Draft202012Validator, FormatChecker
 
-from shared.contracts import examples, order_paid, points_changed, refund
+from shared.contracts import behaviour, check_in, examples, member, order_paid, points_changed, refund
 from shared.contracts.asyncapi import document, headers_schema
+from shared.contracts.inbound import BY_TYPE
 from shared.contracts.points_changed import PointsChangedData
 from shared.contracts.schemas import DATA_OF, DIRECTORY, documents, program_schema, schema_of
 
 EXAMPLES = {
     "order-paid.v1": examples.ORDER_PAID,
     "refund.v1": examples.REFUND,
+    "check-in.v1": examples.CHECK_IN,
+    "behaviour.v1": examples.BEHAVIOUR,
+    "member.v1": examples.MEMBER,
     "points-changed.v1": examples.POINTS_CHANGED,
 }
 
@@ -49,6 +53,9 @@ def test_an_example_keeps_its_schema(contract: str) -> None:
     [
         ("order-paid.v1", order_paid.TYPE, False),
         ("refund.v1", refund.TYPE, False),
+        ("check-in.v1", check_in.TYPE, False),
+        ("behaviour.v1", behaviour.TYPE, False),
+        ("member.v1", member.TYPE, False),
         ("points-changed.v1", points_changed.TYPE, True),
     ],
 )
@@ -107,7 +114,7 @@ def test_the_asyncapi_document_has_a_channel_an_operation_and_an_example_for_eac
     described = document()
     assert described["asyncapi"] == "3.0.0"
     messages = described["components"]["messages"]
-    assert {message["name"] for message in messages.values()} == {order_paid.TYPE, refund.TYPE, points_changed.TYPE}
+    assert {message["name"] for message in messages.values()} == {*BY_TYPE, points_changed.TYPE}
     for name, message in messages.items():
         assert message["examples"]
         assert message["bindings"]["kafka"]["key"]

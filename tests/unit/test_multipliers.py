@@ -231,9 +231,9 @@ def test_what_no_account_may_hold_is_refused_and_not_trimmed(paid: int, outcome:
         assert decision.order.trimmed == {"base": BALANCE_LIMIT - 5}
 
 
-def test_without_a_profile_a_decision_knows_nobody() -> None:
+def test_a_decision_knows_nobody_without_a_profile_and_a_first_order_without_orders() -> None:
     rules = [BASE, BASE | {"id": "welcome", "first_order": True}]
     by = program(TIER, {"id": "birthday", "factor": 2, "on": "birthday"}, rules=rules)
     event = Event(EventRef(EventSource("/shop"), EventId("e1"), "paid"), instant_of(NOON), order(1000))
     (posting,) = decide(Account(MemberId("m1")), event, Programs([by])).postings
-    assert [(movement.rule_id, movement.amount) for movement in posting.movements] == [("base", 10)]
+    assert [(move.rule_id, move.amount) for move in posting.movements] == [("base", 10), ("welcome", 10)]

@@ -85,13 +85,13 @@ CREATE TABLE lots (
 -- Only the open ones: the index stays as small as they are, however long the history is.
 CREATE INDEX lots_open ON lots (shard, member_id, due_at) WHERE remaining > 0;
 
--- Points that a member owes for an order.
+-- Points that a member owes for an order, or without one for a penalty.
 CREATE TABLE debts (
   shard     integer NOT NULL,
   member_id text NOT NULL,
   debt_no   integer NOT NULL,
   wallet    text NOT NULL,
-  order_id  text NOT NULL,
+  order_id  text,
   amount    bigint NOT NULL CHECK (amount > 0),
   PRIMARY KEY (shard, member_id, debt_no)
 );
@@ -125,6 +125,37 @@ CREATE TABLE refunds (
   recorded_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (shard, member_id, order_id, refund_no)
 );
+
+-- What rules may ask about a member, as its platform told it last; nothing that names a person.
+CREATE TABLE profiles (
+  shard     integer NOT NULL,
+  member_id text NOT NULL,
+  version   bigint NOT NULL CHECK (version > 0),
+  profile   json NOT NULL,
+  PRIMARY KEY (shard, member_id)
+);
+
+-- Numbers that are kept of a member for a rule or a task, for the period that begins with a day, or for ever (-infinity).
+CREATE TABLE tallies (
+  shard     integer NOT NULL,
+  member_id text NOT NULL,
+  name      text NOT NULL,
+  period    date NOT NULL,
+  value     bigint NOT NULL,
+  PRIMARY KEY (shard, member_id, name, period)
+) WITH (fillfactor = 90);
+
+-- The days that count for a streak: how long it is there, what was given for the day, and by which version of the program.
+CREATE TABLE streak_days (
+  shard           integer NOT NULL,
+  member_id       text NOT NULL,
+  streak          text NOT NULL,
+  day             date NOT NULL,
+  length          integer NOT NULL CHECK (length > 0),
+  given           bigint NOT NULL CHECK (given >= 0),
+  program_version integer NOT NULL,
+  PRIMARY KEY (shard, member_id, streak, day)
+) WITH (fillfactor = 90);
 
 -- Each consumed event with its one outcome. Here `shard` is that of the event's id, not of its member: the same id with
 -- another member in it must meet its first use (docs/adr/0003).
@@ -322,9 +353,9 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON dead_letter_ac
 
 -- Writers add and carry forward; nobody may change or remove what was recorded.
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO pointstream_writer, pointstream_reader, pointstream_operator;
-GRANT INSERT ON accounts, lots, debts, orders, refunds, consumed_events, postings, movements, consumer_offsets,
-  dead_letters, programs, shard_heads, installation, circulation, circulation_positions TO pointstream_writer;
-GRANT UPDATE ON accounts, lots, shard_heads, consumer_offsets, installation, circulation, circulation_positions
+GRANT INSERT ON accounts, lots, debts, orders, refunds, profiles, tallies, streak_days, consumed_events, postings,
+  movements, consumer_offsets, dead_letters, programs, shard_heads, installation, circulation, circulation_positions TO pointstream_writer;
+GRANT UPDATE ON accounts, lots, profiles, tallies, streak_days, shard_heads, consumer_offsets, installation, circulation, circulation_positions
   TO pointstream_writer;
 GRANT DELETE ON debts TO pointstream_writer;
 -- To lock the table while a version is registered; it allows no change of rows.
@@ -337,5 +368,5 @@ GRANT INSERT ON dead_letter_actions, dead_letter_acceptances TO pointstream_oper
 
 DROP VIEW dead_letter_states;
 DROP TABLE circulation, circulation_positions, dead_letter_acceptances, dead_letter_actions, dead_letters, consumer_offsets,
-  movements, postings, consumed_events, refunds, orders, debts, lots, accounts, shard_heads, programs, installation;
+  movements, postings, consumed_events, streak_days, tallies, profiles, refunds, orders, debts, lots, accounts, shard_heads, programs, installation;
 DROP FUNCTION refuse_change();

@@ -1,0 +1,109 @@
+"""Behaviours: what rules and tasks give or take for what a platform reports that a member did."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import assert_never
+
+from shared.domain import task
+from shared.domain.facts import Behaviour
+from shared.domain.program import Program
+from shared.domain.program_behaviours import BehaviourRule, Period, Reference
+from shared.domain.tally import Tallies, TallyKey
+from shared.domain.time import Calendar
+from shared.domain.verdict import Grant, Penalty, Reason, Verdict
+
+
+def needs(behaviour: Behaviour, program: Program) -> tuple[TallyKey, ...]:
+    """Which tallies must be known to judge a behaviour by the program in force when it happened."""
+    wanted: list[TallyKey] = []
+    for rule in _rules(behaviour, program):
+        if not isinstance(found := _limits(rule, behaviour, program.calendar), Reason):
+            wanted += found
+    for each in task.with_step(behaviour.name, program.tasks):
+        wanted += task.needs(each)
+    return tuple(wanted)
+
+
+def takes(behaviour: Behaviour, program: Program) -> bool:
+    """Whether a behaviour may take points."""
+    return any(rule.points < 0 for rule in _rules(behaviour, program))
+
+
+def judge(behaviour: Behaviour, program: Program, tallies: Tallies) -> Verdict:
+    """What a behaviour gives and takes by the program in force when it happened: every rule for it, and every task.
+
+    `tallies` are those that it needs, or more.
+    """
+    verdict = Verdict()
+    calendar, at = program.calendar, behaviour.occurred_at
+    reasons: list[Reason | None] = []
+    for rule in _rules(behaviour, program):
+        reasons.append(_apply(rule, behaviour, calendar, tallies, verdict))
+    for each in task.with_step(behaviour.name, program.tasks):
+        reasons.append(task.take_step(each, behaviour.name, at, calendar, tallies, verdict))
+    if not reasons:
+        verdict.reason = Reason.BEHAVIOUR_NOT_LISTED
+    elif not (verdict.grants or verdict.penalties):
+        verdict.reason = next((reason for reason in Reason if reason in reasons), None)
+    return verdict
+
+
+def _rules(behaviour: Behaviour, program: Program) -> Iterator[BehaviourRule]:
+    return (rule for rule in program.behaviours if rule.behaviour == behaviour.name)
+
+
+def _apply(
+    rule: BehaviourRule, behaviour: Behaviour, calendar: Calendar, tallies: Tallies, verdict: Verdict
+) -> Reason | None:
+    """Add what a rule gives or takes to a verdict; returns why it does neither."""
+    limits = _limits(rule, behaviour, calendar)
+    if isinstance(limits, Reason):
+        return limits
+    counted = {key: tallies.get(key, 0) + 1 for key in limits}
+    for key, count in counted.items():
+        if count > limits[key][0]:
+            return limits[key][1]
+    verdict.tallies |= counted
+    if rule.points > 0:
+        verdict.grants.append(Grant(rule.rule_id, rule.wallet, rule.points, calendar.day_of(behaviour.occurred_at)))
+    else:
+        verdict.penalties.append(Penalty(rule.rule_id, rule.wallet, -rule.points, rule.floor))
+    return None
+
+
+Limits = dict[TallyKey, tuple[int, Reason]]
+"""How far each tally may go, and why the rule does not apply beyond."""
+
+
+def _limits(rule: BehaviourRule, behaviour: Behaviour, calendar: Calendar) -> Limits | Reason:
+    """How often a rule may apply to a behaviour, or why it does not at all."""
+    at = behaviour.occurred_at
+    if rule.during is not None and not rule.during.holds(at):
+        return Reason.BEHAVIOUR_OUT_OF_TIME
+    limits: Limits = {}
+    if rule.times is not None:
+        period = _first_day(rule, rule.times.per, calendar.day_of(at), calendar)
+        limits[TallyKey(f"{rule.rule_id}:{rule.times.per}", period)] = (rule.times.at_most, Reason.LIMIT_REACHED)
+    if rule.once_for is not None:
+        about = behaviour.order_id if rule.once_for is Reference.ORDER else behaviour.subject
+        if about is None:
+            return Reason.REFERENCE_MISSING
+        limits[TallyKey(f"{rule.rule_id}:{rule.once_for}:{about}", None)] = (1, Reason.REFERENCE_ALREADY_COUNTED)
+    return limits
+
+
+def _first_day(rule: BehaviourRule, per: Period, day: date, calendar: Calendar) -> date | None:
+    """The first day of the period in which a rule counts what happens on a day."""
+    match per:
+        case Period.DAY:
+            return day
+        case Period.WEEK:
+            return day - timedelta(days=day.weekday())
+        case Period.MONTH:
+            return day.replace(day=1)
+        case Period.CAMPAIGN:
+            return None if rule.during is None else calendar.day_of(rule.during.begins_at)
+        case Period.EVER:
+            return None
+        case _:
+            assert_never(per)
