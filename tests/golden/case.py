@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from shared.contracts import adjustment, order_paid, refund
+from shared.contracts import adjustment, behaviour, check_in, member, order_paid, refund
 from shared.contracts.contract import Contract, Decoded
 from shared.contracts.defect import Undecodable
 from shared.contracts.program import ProgramDocument, ProgramError, parse_program
@@ -41,6 +41,9 @@ KINDS: dict[str, Contract[Any]] = {
     "order": order_paid.CONTRACT,
     "refund": refund.CONTRACT,
     "adjustment": adjustment.CONTRACT,
+    "check_in": check_in.CONTRACT,
+    "behaviour": behaviour.CONTRACT,
+    "member": member.CONTRACT,
 }
 """What an event may be, as files call it."""
 
@@ -62,6 +65,9 @@ class CaseEvent(_Part):
     order: dict[str, Any] | None = None
     refund: dict[str, Any] | None = None
     adjustment: dict[str, Any] | None = None
+    check_in: dict[str, Any] | None = None
+    behaviour: dict[str, Any] | None = None
+    member: dict[str, Any] | None = None
 
     @property
     def contract(self) -> Contract[Any]:
@@ -276,8 +282,8 @@ def _faults_of_instants(case: Case) -> list[str]:
 
 def _faults_of_sums(case: Case) -> list[str]:
     told: list[tuple[str, WalletBalances]] = [(f"given.{m}", account.balances) for m, account in case.given.items()]
-    for member, by_instant in case.expect.balances.items():
-        told += [(f"expect.balances.{member}.{at.isoformat()}", wallets) for at, wallets in by_instant.items()]
+    for owner, by_instant in case.expect.balances.items():
+        told += [(f"expect.balances.{owner}.{at.isoformat()}", wallets) for at, wallets in by_instant.items()]
     return [
         f"{path}.{wallet}: the buckets add up to {sum(buckets.values())}, not to 0"
         for path, wallets in told

@@ -13,6 +13,7 @@ INT = "'{1,2}'::int[]"
 TEXT = "'{a,b}'::text[]"
 LONG = "'{1,2}'::bigint[]"
 TIME = "'{2026-01-01T00:00Z,2026-01-01T00:00Z}'::timestamptz[]"
+DAY = "'{2026-01-01,2026-01-02}'::date[]"
 MOMENT = "'2026-01-01T00:00Z'::timestamptz"
 
 HOT = {
@@ -20,10 +21,14 @@ HOT = {
     "clear_debts": (statements.CLEAR_DEBTS, [INT, TEXT]),
     "find_consumed": (statements.FIND_CONSUMED, [INT, TEXT, TEXT]),
     "find_due_accounts": (statements.FIND_DUE_ACCOUNTS, [INT, MOMENT, "10"]),
+    "find_members_with_orders": (statements.FIND_MEMBERS_WITH_ORDERS, [INT, TEXT]),
     "load_debts": (statements.LOAD_DEBTS, [INT, TEXT]),
     "load_due_lots": (statements.LOAD_DUE_LOTS, [INT, TEXT, TIME]),
     "load_open_lots": (statements.LOAD_OPEN_LOTS, [INT, TEXT, INT, TEXT, INT]),
     "load_orders": (statements.LOAD_ORDERS, [INT, TEXT, TEXT, "'{t,f}'::bool[]"]),
+    "load_profiles": (statements.LOAD_PROFILES, [INT, TEXT]),
+    "load_streak_days": (statements.LOAD_STREAK_DAYS, [INT, TEXT, TEXT, DAY]),
+    "load_tallies": (statements.LOAD_TALLIES, [INT, TEXT, TEXT, DAY]),
     "lock_accounts": (statements.LOCK_ACCOUNTS, [INT, TEXT]),
     "read_account": (statements.READ_ACCOUNT, ["1", "'a'"]),
     "read_movements": (statements.READ_MOVEMENTS, [INT, LONG, LONG]),
