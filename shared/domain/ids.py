@@ -9,6 +9,7 @@ LineId = NewType("LineId", str)
 EventId = NewType("EventId", str)
 EventSource = NewType("EventSource", str)
 RuleId = NewType("RuleId", str)
+CapId = NewType("CapId", str)
 MultiplierId = NewType("MultiplierId", str)
 Wallet = NewType("Wallet", str)
 

@@ -7,7 +7,7 @@ from typing import assert_never
 
 import orjson
 
-from shared.domain import behaviour, check_in
+from shared.domain import behaviour, cap, check_in
 from shared.domain.facts import Adjustment, Behaviour, CheckIn, Event, MemberChange, Order, Refund, Sweep
 from shared.domain.ids import LotId, MemberId, OrderId, RuleId, Shard, Wallet
 from shared.domain.model import Account, Bucket, Debt, Lot
@@ -97,6 +97,9 @@ def _add_needs(needs: _Needs, event: Event, programs: Programs) -> None:
     match fact:
         case Order():
             needs.orders.setdefault((member_id, fact.order_id), False)
+            program = programs.in_force(fact.occurred_at)
+            if program is not None and program.caps:
+                needs.tallies.update((member_id, key) for key in cap.needs(program, fact.occurred_at))
         case Refund():
             needs.orders[member_id, fact.order_id] = True
             needs.takes.add(member_id)
@@ -104,20 +107,26 @@ def _add_needs(needs: _Needs, event: Event, programs: Programs) -> None:
             needs.takes.add(member_id)
         case MemberChange():
             needs.changes.add(member_id)
-        case CheckIn():
-            program = programs.in_force(fact.occurred_at)
-            need = None if program is None else check_in.needs(fact, program, event.arrived_at)
-            if need is not None:
-                key = member_id, need.streak
-                needs.first_days[key] = min(need.first_day, needs.first_days.get(key, need.first_day))
-        case Behaviour():
-            program = programs.in_force(fact.occurred_at)
-            if program is not None:
-                if behaviour.takes(fact, program):
-                    needs.takes.add(member_id)
-                needs.tallies.update((member_id, key) for key in behaviour.needs(fact, program))
+        case CheckIn() | Behaviour():
+            _add_habit_needs(needs, event, fact, programs)
         case _:
             assert_never(fact)
+
+
+def _add_habit_needs(needs: _Needs, event: Event, fact: CheckIn | Behaviour, programs: Programs) -> None:
+    program = programs.in_force(fact.occurred_at)
+    if program is None:
+        return
+    member_id = fact.member_id
+    if isinstance(fact, CheckIn):
+        need = check_in.needs(fact, program, event.arrived_at)
+        if need is not None:
+            key = member_id, need.streak
+            needs.first_days[key] = min(need.first_day, needs.first_days.get(key, need.first_day))
+        return
+    if behaviour.takes(fact, program):
+        needs.takes.add(member_id)
+    needs.tallies.update((member_id, key) for key in behaviour.needs(fact, program))
 
 
 def _owes(account: Account) -> bool:
@@ -217,6 +226,11 @@ async def _load_habits(connection: Connection, accounts: Accounts, needs: _Needs
         await load_profiles(connection, accounts, asked)
     if buyers and programs.ask_first_order:
         await load_first_orders(connection, accounts, buyers)
+    for (member_id, order_id), refunded in needs.orders.items():
+        known = accounts[member_id].orders.get(order_id)
+        if refunded and known is not None and known.rated is not None:
+            program = programs.version(known.rated.program_version)
+            needs.tallies.update((member_id, key) for key in cap.needs(program, known.rated.occurred_at))
     if needs.tallies:
         await load_tallies(connection, accounts, needs.shards, needs.tallies)
     if needs.first_days:
