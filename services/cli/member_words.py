@@ -99,7 +99,7 @@ def _streak(streak: StreakDocument) -> str:
 def _task(task: TaskDocument) -> str:
     policy = task.to_domain()
     steps = listed([f"{step.behaviour} ({step.points:,})" for step in policy.steps])
-    said = f"{steps}{', in this order' if policy.in_order else ''}, give points of {policy.wallet} once each"
+    said = f"{steps}{', in this order,' if policy.in_order else ''} give points of {policy.wallet} once each"
     if policy.bonus:
         said += f", and {policy.bonus:,} more when all are done"
     return said if policy.within_us is None else f"{said}, within {duration(policy.within_us)}"
