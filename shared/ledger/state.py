@@ -27,6 +27,8 @@ async def lock_accounts(
     """
     needs = _needs(events, shards)
     rows = await connection.fetch(statements.LOCK_ACCOUNTS, list(needs.shards.values()), list(needs.shards))
+    if len(rows) < len(needs.shards):
+        rows = [*rows, *await _lock_unseen(connection, needs, rows)]
     accounts = {member_id: Account(member_id) for member_id in needs.shards}
     due: dict[MemberId, Instant] = {}
     owing: list[MemberId] = []
@@ -49,6 +51,25 @@ async def lock_accounts(
     if owing:
         await _load_debts(connection, accounts, needs.shards, owing)
     return accounts, needs.shards
+
+
+async def _lock_unseen(connection: Connection, needs: "_Needs", seen: Sequence[Record]) -> Sequence[Record]:
+    """Let no refund and no order of a member that nobody has seen be posted side by side: neither would know of the
+    other. Returns the accounts that have come up until it was this transaction's turn."""
+    known = {row["member_id"] for row in seen}
+    refunded = {member_id for (member_id, _), with_lines in needs.orders.items() if with_lines}
+    alone: dict[Shard, bool] = {}
+    again: list[MemberId] = []
+    for member_id, shard in needs.shards.items():
+        if member_id not in known:
+            alone[shard] = alone.get(shard, False) or member_id in refunded
+            if member_id in refunded:
+                again.append(member_id)
+    shards = sorted(alone)
+    await connection.fetch(statements.LOCK_UNSEEN, shards, [alone[shard] for shard in shards])
+    if not again:
+        return ()
+    return await connection.fetch(statements.LOCK_ACCOUNTS, [needs.shards[member_id] for member_id in again], again)
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Paid orders for tests: as domain events for the ledger, and as messages for Kafka."""
+"""Paid orders and refunds for tests: as domain events for the ledger, and as messages for Kafka."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -8,10 +8,11 @@ from typing import Any, cast
 import orjson
 from aiokafka import ConsumerRecord
 
+from shared.contracts import refund
 from shared.contracts.cloudevents import Headers
 from shared.contracts.order_paid import TYPE
-from shared.domain.facts import Event, EventRef, Order, OrderLine
-from shared.domain.ids import EventId, EventSource, MemberId, OrderId
+from shared.domain.facts import Event, EventRef, Order, OrderLine, Refund, RefundReason
+from shared.domain.ids import EventId, EventSource, MemberId, OrderId, RefundId
 from shared.domain.model import RatedOrder
 from shared.domain.time import Instant, instant_of, rfc3339, unix_ms
 from shared.ledger.batch import Consumed, Message
@@ -60,6 +61,11 @@ def event_of(data: dict[str, Any], event_id: str | None = None, source: str = SO
     }
 
 
+def refund_event_of(data: dict[str, Any], event_id: str, source: str = SOURCE) -> dict[str, Any]:
+    """A refund's whole event in structured mode."""
+    return event_of(data, event_id, source) | {"type": refund.TYPE}
+
+
 def consumed(
     order_id: str,
     member_id: str = "alice",
@@ -78,6 +84,18 @@ def consumed(
         Event(EventRef(EventSource(SOURCE), EventId(event_id or order_id), TYPE), at, order),
         blake2b(value, digest_size=16).digest(),
         message_of(value, offset, at, member_id.encode()),
+    )
+
+
+def refund_consumed(order_id: str, member_id: str = "alice", at: Instant = NOON) -> Consumed:
+    """All of an order is given back, as a worker brings it to the ledger."""
+    refund_id = RefundId(f"all-of-{order_id}")
+    fact = Refund(refund_id, OrderId(order_id), MemberId(member_id), "USD", RefundReason.RETURN, True, (), 0, 0, at)
+    value = refund_id.encode()
+    return Consumed(
+        Event(EventRef(EventSource(SOURCE), EventId(refund_id), refund.TYPE), at, fact),
+        blake2b(value, digest_size=16).digest(),
+        message_of(value, 0, at, member_id.encode()),
     )
 
 
