@@ -5,13 +5,13 @@ from dataclasses import replace
 from typing import assert_never
 
 from shared.domain.accrue import rate
+from shared.domain.adjust import decide_adjustment
 from shared.domain.entry import ISSUED, Entry
 from shared.domain.facts import Adjustment, Event, Order, Refund, Sweep
 from shared.domain.ids import LotId, OrderId, RuleId, Wallet
 from shared.domain.model import (
     BALANCE_LIMIT,
     Account,
-    Bucket,
     Decision,
     KnownOrder,
     Outcome,
@@ -20,7 +20,7 @@ from shared.domain.model import (
     RatedOrder,
 )
 from shared.domain.program import Program, Programs, Rule, Validity
-from shared.domain.reverse import claws, fits, refunded, take_available, take_back
+from shared.domain.reverse import claws, fits, refunded, take_back
 from shared.domain.settle import settle
 from shared.domain.time import Instant
 
@@ -52,7 +52,7 @@ def decide(account: Account, event: Event | Sweep, programs: Programs) -> Decisi
             case Order():
                 decision = _decide_order(account, event, fact, program, effective_at)
             case Adjustment():
-                decision = _decide_adjustment(account, event, fact, program, effective_at)
+                decision = decide_adjustment(account, event, fact, program, effective_at)
             case _:
                 assert_never(fact)
     if not decision.postings:
@@ -150,28 +150,6 @@ def _decide_refund(
         PostingKind.REVERSAL, event.ref, rated.order_id, program.version, refund.occurred_at, effective_at
     )
     return Decision(Outcome.OVER_REFUNDED if too_much else Outcome.POSTED, after, (posting,), refund=refund)
-
-
-def _decide_adjustment(
-    account: Account, event: Event, adjustment: Adjustment, program: Program, effective_at: Instant
-) -> Decision:
-    policy = program.wallets.get(adjustment.wallet)
-    if policy is None:
-        return Decision(Outcome.WALLET_UNKNOWN, account, ())
-    entry = Entry(account)
-    if adjustment.points > 0:
-        validity = program.from_day(policy, program.calendar.day_of(adjustment.occurred_at))
-        entry.issue(policy, validity, [(None, adjustment.points)], None)
-    elif entry.available(policy.wallet) < -adjustment.points:
-        return Decision(Outcome.BALANCE_TOO_LOW, account, ())
-    else:
-        take_available(entry, policy, -adjustment.points, Bucket.ADJUSTED, None, None)
-    after, posting = entry.close(
-        PostingKind.ADJUSTMENT, event.ref, None, program.version, adjustment.occurred_at, effective_at
-    )
-    if _beyond_limit(posting):
-        return Decision(Outcome.BALANCE_LIMIT_REACHED, account, ())
-    return Decision(Outcome.POSTED, after, (posting,))
 
 
 def _beyond_limit(posting: Posting) -> bool:

@@ -10,6 +10,8 @@ EventId = NewType("EventId", str)
 EventSource = NewType("EventSource", str)
 RuleId = NewType("RuleId", str)
 Wallet = NewType("Wallet", str)
+AdjustmentId = NewType("AdjustmentId", str)
+ImportId = NewType("ImportId", str)
 
 LotId = NewType("LotId", int)
 """The number of a lot within its account: 1, 2, 3 … in the order of issue."""

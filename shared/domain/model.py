@@ -79,7 +79,7 @@ class Outcome(StrEnum):
     OVER_REFUNDED_NOTHING_TAKEN = "over_refunded_nothing_taken"
     """More was refunded than was paid. The order has no points left to take back."""
     NOTHING_TO_TAKE_BACK = "nothing_to_take_back"
-    """The refund is kept, but takes no point."""
+    """The refund is kept, but takes no point; or nothing is left of the lot that an adjustment takes from."""
     OVER_REFUNDED = "over_refunded"
     """More was refunded than was paid, which counts as all of it. Points moved."""
     POSTED = "posted"

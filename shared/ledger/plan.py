@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared.domain.decide import decide
-from shared.domain.facts import Event, Refund, Sweep
-from shared.domain.ids import EventId, EventSource, MemberId, Shard
-from shared.domain.model import Account, Outcome, Posting, RatedOrder
+from shared.domain.facts import Adjustment, Event, Refund, Sweep
+from shared.domain.ids import EventId, EventSource, LotId, MemberId, Shard
+from shared.domain.model import Account, Bucket, Decision, Outcome, Posting, RatedOrder
 from shared.domain.program import Programs
 from shared.ledger.batch import CONFLICTING_DUPLICATE, Batch, Consumed, DeadLetter
 
@@ -45,12 +45,23 @@ class KeptRefund:
 
 
 @dataclass(slots=True)
+class KeptAdjustment:
+    """An adjustment to keep: how many of its points moved, and the lot that it made or had to take from."""
+
+    event: Event
+    adjustment: Adjustment
+    moved: int
+    lot_id: LotId | None
+
+
+@dataclass(slots=True)
 class Plan:
     """What a batch writes."""
 
     changes: Sequence[Change] = ()
     orders: list[tuple[Shard, RatedOrder]] = field(default_factory=list)
     refunds: list[KeptRefund] = field(default_factory=list)
+    adjustments: list[KeptAdjustment] = field(default_factory=list)
     consumed: list[tuple[Consumed, Outcome]] = field(default_factory=list)
     postings: list[tuple[Shard, Posting]] = field(default_factory=list)
     dead_letters: Sequence[DeadLetter] = ()
@@ -93,7 +104,22 @@ def _decide(
     if decision.refund is not None and isinstance(event, Event):
         number = len(decision.account.orders[decision.refund.order_id].refunds)
         planned.refunds.append(KeptRefund(shard, event, decision.refund, number, decision.outcome))
+    if isinstance(event, Event) and isinstance(event.fact, Adjustment):
+        planned.adjustments.append(_kept(event, event.fact, decision))
     return decision.outcome
+
+
+def _kept(event: Event, adjustment: Adjustment, decision: Decision) -> KeptAdjustment:
+    moved, lot_id = 0, adjustment.lot_id
+    for posting in decision.postings:
+        if posting.event is event.ref:
+            for movement in posting.movements:
+                # Movements between other buckets repay debts.
+                if movement.from_bucket is Bucket.ISSUED:
+                    moved, lot_id = movement.amount, movement.lot_id
+                elif movement.to_bucket is Bucket.ADJUSTED:
+                    moved += movement.amount
+    return KeptAdjustment(event, adjustment, moved, lot_id)
 
 
 def _dedupe(
