@@ -89,9 +89,9 @@ class Refund:
 class Adjustment:
     """An operator gives points, or with a negative number takes them.
 
-    What is given ends at `expires_at`; None: as the wallet's points do. What is taken comes from all that is
-    available, or, with a `lot_id`, from what is left of that lot, and then at most so many. `actor`, `reason` and the import
-    that it belongs to are for the record.
+    What is given ends at `expires_at`; None: as the wallet's points do. What is taken comes from all that is available,
+    or with a `lot_id` from what is left of that lot, and then at most so many. `actor`, `reason` and the import that it
+    belongs to are for the record.
     """
 
     member_id: MemberId
