@@ -4,7 +4,7 @@ from typing import Any
 
 from services.api.examples import Responses, away, fault, invalid, ok, problem
 from services.api.models import Adjustment, AdjustmentList
-from services.api.operators import NO_TOKEN, NO_TOKENS
+from services.api.operators import NO_TOKENS, WHO_ARE_YOU
 from services.api.problems import ProblemType
 
 KEPT = "It is kept like this; another one needs an id of its own."
@@ -56,7 +56,7 @@ _OWN: _Example = (
 )
 _TOKEN: _Example = (
     ProblemType.NOT_AUTHENTICATED,
-    NO_TOKEN,
+    WHO_ARE_YOU,
     {},
 )
 _REFUSED: _Example = (

@@ -21,7 +21,7 @@ WAIT_S = 10.0
 """What an adjustment may take before its caller is told to ask again: a posting takes milliseconds, but may have to
 wait for a worker that is frozen with the member's account."""
 
-NO_TOKEN = "Send an operator's token in the header `Authorization: Bearer …`."
+WHO_ARE_YOU = "Send an operator's token in the header `Authorization: Bearer …`."
 
 NO_TOKENS = (
     "No operator's token is configured here, so nobody may adjust points over HTTP. Put hashes of tokens into"
@@ -69,7 +69,7 @@ async def authenticate(
         raise ProblemError(ProblemType.NOT_ALLOWED, NO_TOKENS)
     operator = None if credentials is None else operator_of(settings.operator_tokens, credentials.credentials)
     if operator is None:
-        raise ProblemError(ProblemType.NOT_AUTHENTICATED, NO_TOKEN)
+        raise ProblemError(ProblemType.NOT_AUTHENTICATED, WHO_ARE_YOU)
     return operator
 
 

@@ -13,6 +13,7 @@ from services.cli.config import fail
 from shared.contracts.program import ProgramError
 from shared.ledger.database import CONNECTION_ERRORS
 from shared.ledger.desk import Desk, open_desk
+from shared.ledger.imports import ImportRefusedError
 from shared.ledger.installation import InstallationError
 from shared.ledger.proposals import ProposalError
 from shared.operators import ACTOR_CHARS_MAX, Operator, OperatorRole
@@ -62,7 +63,7 @@ def at_desk(settings: Settings, work: Callable[[Desk], Awaitable[T]], *, again: 
 
     try:
         return asyncio.run(opened())
-    except ProposalError as error:
+    except (ProposalError, ImportRefusedError) as error:
         fail(f"Not done: {error}.".replace("..", "."))
     except (InstallationError, ProgramError) as error:
         fail(str(error))

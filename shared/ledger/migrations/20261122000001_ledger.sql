@@ -162,7 +162,7 @@ CREATE TABLE adjustments (
 );
 
 -- The rows of an import, for taking it back.
-CREATE INDEX adjustments_of_import ON adjustments (import_id, shard, source, event_id)
+CREATE INDEX adjustments_of_import ON adjustments (import_id, shard, event_id)
   WHERE import_id IS NOT NULL AND points > 0;
 
 -- What operators want to give or take, whether it needs a second person or not.
