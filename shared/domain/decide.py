@@ -3,14 +3,13 @@
 from dataclasses import replace
 from typing import assert_never
 
-from shared.domain.entry import Entry, beyond_limit
+from shared.domain.adjust import decide_adjustment
 from shared.domain.facts import Adjustment, Behaviour, CheckIn, Event, MemberChange, Order, Refund, Sweep
 from shared.domain.habit import decide_behaviour, decide_check_in
-from shared.domain.model import Account, Bucket, Decision, Outcome, PostingKind
+from shared.domain.model import Account, Decision, Outcome
 from shared.domain.order import decide_order
 from shared.domain.program import Program, Programs
 from shared.domain.refund import decide_refund
-from shared.domain.reverse import take_available
 from shared.domain.settle import settle
 from shared.domain.time import Instant
 
@@ -55,7 +54,7 @@ def _decide(account: Account, event: Event, programs: Programs, effective_at: In
         case Behaviour():
             decision = decide_behaviour(account, event, fact, program, effective_at)
         case Adjustment():
-            decision = _decide_adjustment(account, event, fact, program, effective_at)
+            decision = decide_adjustment(account, event, fact, program, effective_at)
         case _:
             assert_never(fact)
     return decision
@@ -89,25 +88,3 @@ def _decide_member(account: Account, change: MemberChange) -> Decision:
         return Decision(Outcome.MEMBER_VERSION_NOT_NEWER, account, ())
     account = replace(account, profile=change.profile, profile_version=change.version)
     return Decision(Outcome.MEMBER_KNOWN, account, (), member=change)
-
-
-def _decide_adjustment(
-    account: Account, event: Event, adjustment: Adjustment, program: Program, effective_at: Instant
-) -> Decision:
-    policy = program.wallets.get(adjustment.wallet)
-    if policy is None:
-        return Decision(Outcome.WALLET_UNKNOWN, account, ())
-    entry = Entry(account)
-    if adjustment.points > 0:
-        validity = program.from_day(policy, program.calendar.day_of(adjustment.occurred_at))
-        entry.issue(policy, validity, [(None, adjustment.points)], None)
-    elif entry.available(policy.wallet) < -adjustment.points:
-        return Decision(Outcome.BALANCE_TOO_LOW, account, ())
-    else:
-        take_available(entry, policy, -adjustment.points, Bucket.ADJUSTED, None, None)
-    after, posting = entry.close(
-        PostingKind.ADJUSTMENT, event.ref, None, program.version, adjustment.occurred_at, effective_at
-    )
-    if beyond_limit(posting):
-        return Decision(Outcome.BALANCE_LIMIT_REACHED, account, ())
-    return Decision(Outcome.POSTED, after, (posting,))

@@ -12,6 +12,8 @@ RuleId = NewType("RuleId", str)
 CapId = NewType("CapId", str)
 MultiplierId = NewType("MultiplierId", str)
 Wallet = NewType("Wallet", str)
+AdjustmentId = NewType("AdjustmentId", str)
+ImportId = NewType("ImportId", str)
 
 LotId = NewType("LotId", int)
 """The number of a lot within its account: 1, 2, 3 … in the order of issue."""

@@ -118,7 +118,7 @@ class Outcome(StrEnum):
     OVER_REFUNDED_NOTHING_TAKEN = "over_refunded_nothing_taken"
     """More was refunded than was paid. The order has no points left to take back."""
     NOTHING_TO_TAKE_BACK = "nothing_to_take_back"
-    """The refund is kept, but takes no point."""
+    """The refund is kept, but takes no point; or nothing is left of the lot that an adjustment takes from."""
     TRIMMED = "trimmed"
     """Points moved; caps had no room for all that the rules would have given."""
     OVER_REFUNDED = "over_refunded"
