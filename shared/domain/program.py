@@ -130,8 +130,11 @@ class Rule:
     at_most: int | None = None
     every_order: bool = field(init=False)
     """Whether it looks at any order, whoever pays it and when."""
+    of: RuleId = field(init=False)
+    """The rule itself, also where this is what a multiplier adds to it, by the name that the journal has for that."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "of", RuleId(self.rule_id.partition("/")[0]))
         every_order = self.match.every_order and self.during is None and not self.first_order
         object.__setattr__(self, "every_order", every_order)
 
