@@ -39,6 +39,8 @@ _SENTENCES = {
 }
 """What a movement means to a member, by where the points came from and went."""
 
+_GIVEN = "{points} given by an operator{about}"
+
 
 def member(
     member_id: Annotated[str, typer.Argument(help="The member's id, as the events give it.")],
@@ -134,7 +136,10 @@ def sentence(movement: Movement) -> str:
     # An accrual names its order already; what happens to the points later does not.
     if from_bucket is not Bucket.ISSUED and movement.order_id is not None:
         about.append(f"order {plain(movement.order_id)}")
-    return _SENTENCES.get((from_bucket, to_bucket), otherwise).format(
+    # What no rule gave came from an operator.
+    given = from_bucket is Bucket.ISSUED and movement.rule_id is None
+    template = _GIVEN if given else _SENTENCES.get((from_bucket, to_bucket), otherwise)
+    return template.format(
         points=f"{movement.amount:,} {movement.wallet}",
         by="" if movement.rule_id is None else f" by {movement.rule_id}",
         about=f" ({', '.join(about)})" if about else "",
