@@ -45,10 +45,8 @@ class Returns:
     """How it was simulated, in words."""
     seed: int
     refunds: int
-    orders: int
-    """Of how many orders."""
     before_order: int
-    """How many were told of before their order."""
+    """How many of them were told of before their order."""
     taken: dict[str, int]
     """Points by where they were taken from: a bucket, or `other_lots` for those that other orders had earned."""
 
@@ -118,7 +116,6 @@ async def _read(
             RULE,
             SEED,
             returned["refunds"],
-            returned["orders"],
             returned["before_order"],
             {row["source"]: row["points"] for row in taken},
         ),
@@ -146,7 +143,7 @@ def show(report: Report) -> None:
         + ", ".join(f"{outcome}: {events:,}" for outcome, events in report.outcomes.items())
     )
     _show_issued(report)
-    _show_returns(report.returns)
+    _show_returns(report)
     _show_top(report)
     _show_expiring(report)
     console.print(
@@ -196,10 +193,11 @@ _SOURCES = {
 """Where points are taken from, in words."""
 
 
-def _show_returns(returns: Returns) -> None:
+def _show_returns(report: Report) -> None:
+    returns = report.returns
     console.print(
         f"[bold]Simulated returns[/] (the data have none; seed {returns.seed}): {returns.refunds:,} of"
-        f" {returns.orders:,} orders, {returns.before_order:,} of them told of before their order."
+        f" {report.orders:,} orders, {returns.before_order:,} of them told of before their order."
         f" They took {sum(returns.taken.values()):,} points back:",
         highlight=False,
     )

@@ -98,7 +98,7 @@ async def test_returns_are_told_as_simulated_and_take_points_from_wherever_they_
     events = list(with_returns(read_baskets(FIRST, LAST)))
     returns = replayed.first["returns"]
     assert (returns["seed"], returns["rule"]) == (SEED, RULE)
-    assert returns["refunds"] == returns["orders"] == sum(event.event_type == refund.TYPE for event in events) > 200
+    assert returns["refunds"] == sum(event.event_type == refund.TYPE for event in events) > 200
     assert 0 < returns["before_order"] == replayed.first["outcomes"]["waiting_for_order"]
     assert all(returns["taken"][source] > 0 for source in ("pending", "available", "expired"))
     assert sum(returns["taken"].values()) == replayed.first["balances"]["points"]["clawed_back"]
