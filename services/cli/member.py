@@ -33,6 +33,8 @@ _SENTENCES = {
     (Bucket.ISSUED, Bucket.PENDING): "{points} earned{by}, pending until the return window is over{about}",
     (Bucket.PENDING, Bucket.AVAILABLE): "{points} became available{about}",
     (Bucket.AVAILABLE, Bucket.EXPIRED): "{points} expired{about}",
+    (Bucket.AVAILABLE, Bucket.ADJUSTED): "{points} taken by an operator{about}",
+    (Bucket.PENDING, Bucket.ADJUSTED): "{points} taken by an operator before they were available{about}",
     (Bucket.AVAILABLE, Bucket.DEBT): "{points} repaid what was owed{about}",
 }
 """What a movement means to a member, by where the points came from and went."""
