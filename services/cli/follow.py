@@ -14,8 +14,8 @@ from shared.domain.ids import Shard
 from shared.domain.time import Instant
 from shared.ledger import statements
 from shared.ledger.database import Pool, Role, open_pool
-from shared.settings import ORDER_PAID, Settings
-from shared.stream.topics import PUBLISHED, SHARES
+from shared.settings import Settings
+from shared.stream.topics import INPUTS, PUBLISHED, SHARES
 
 LOOK_EVERY_S = 0.5
 
@@ -69,9 +69,13 @@ class Follower:
         published = await self._read_published()
         postings = await pool.fetchval("SELECT sum(pos)::bigint FROM shard_heads")
         read = await pool.fetchval("SELECT coalesce(sum(next_offset), 0)::bigint FROM consumer_offsets")
-        topic = self._settings.topic(ORDER_PAID)
-        ends = await self._consumer.end_offsets([TopicPartition(topic, shard) for shard in self._shards])
-        return Standing(sum(ends.values()), read, postings, published, cached)
+        return Standing(sum((await self.ends()).values()), read, postings, published, cached)
+
+    async def ends(self) -> dict[TopicPartition, int]:
+        """How far the log has come, by partition of each input."""
+        topics = [self._settings.topic(name) for name in INPUTS]
+        partitions = [TopicPartition(topic, shard) for topic in topics for shard in self._shards]
+        return dict(await self._consumer.end_offsets(partitions))
 
     async def until_done(self, settled_to: Instant | None = None) -> None:
         """Wait until all is read, published and cached, and until nothing is due any more by `settled_to`."""

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import asyncpg
 import typer
+from aiokafka import TopicPartition
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from deploy import stack
@@ -16,26 +17,39 @@ from services.cli.config import errors, fail, load_settings
 from services.cli.follow import LOOK_EVERY_S, Follower, Standing
 from services.cli.processes import Worker, WorkerEndedError, running
 from services.cli.run import until_signal
-from services.cli.sending import Outgoing, Sender, bulk_producer
+from services.cli.sending import Sender, bulk_producer
+from services.cli.turns import Turns
 from services.cli.verify.run import UnreachableError
+from shared.contracts import order_paid, refund
+from shared.contracts.inbound import BY_TYPE
 from shared.contracts.program import ProgramDocument, ProgramError, read_program
 from shared.domain.time import Instant, rfc3339
+from shared.ledger import statements
 from shared.ledger.database import Role
 from shared.ledger.installation import Clock, InstallationError, set_replay_now
 from shared.metrics import Process
-from shared.settings import ORDER_PAID, Settings
+from shared.settings import Settings
 from shared.setup import SHARDS, open_ledger, set_up
+from shared.stream.topics import INPUTS
 
 INSTALLATION = "demo"
 PROGRAM = Path("programs/loyalty-card.yaml")
 SHOW_END_S = 2.0
 """How long a last look at the standing may take, also after Ctrl-C."""
 
-CLOCK_EVERY_ORDERS = 4_000
+CLOCK_EVERY_EVENTS = 4_000
 """How often the replay's clock is moved on to what the brokers have."""
+TURNS_EVERY_EVENTS = 1_000
+"""How often events that wait for others of their member are looked after."""
+UNREAD_MAX = 10_000
+"""How far the log may be ahead of the earn worker: enough that it never waits, and that few events have to."""
+PAUSE_S = 0.05
 
 SWEEP_POLL_MS = 2_000
 """In a replay a week passes in a second, and most of what falls due is settled by the next order of its member."""
+
+SENT = (order_paid.TYPE, refund.TYPE)
+"""The types of the events that are sent."""
 
 WORKERS = [Worker.EARN, Worker.PUBLISHER, Worker.EXPIRY]
 
@@ -52,7 +66,7 @@ def replay(
     installation: Annotated[str, typer.Option("--installation", help="Where the points go.")] = INSTALLATION,
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
 ) -> None:
-    """Replay real shopping baskets of 2017 as order-paid events, and report what they came to.
+    """Replay real shopping baskets of 2017 as order-paid events, with simulated returns, and report what they came to.
 
     The events carry their own time, and time passes with them: points expire within the year as they would have.
     Running it again changes nothing.
@@ -139,7 +153,7 @@ async def _pass(
         done = asyncio.Event()
         showing = asyncio.create_task(_show(progress, bars, follower, before, done))
         try:
-            sent, last_arrival = await _send(settings, pool, progress, sending, first, last)
+            sent, last_arrival = await _send(settings, pool, progress, sending, follower, first, last)
             now = _end(document, last_arrival)
             await _set_clock(pool, now)
             await follower.until_done(Instant(now - document.allowed_lateness))
@@ -157,32 +171,52 @@ async def _send(
     pool: asyncpg.Pool,
     progress: Progress,
     bar: TaskID,
+    follower: Follower,
     first: date | None,
     last: date | None,
 ) -> tuple[int, Instant]:
     # Here, because the table libraries take a second to load, and no other command needs them.
     from services.cli.baskets import BASKETS, read_baskets  # noqa: PLC0415
+    from services.cli.returns import with_returns  # noqa: PLC0415
 
     producer = bulk_producer(settings.kafka)
     await producer.start()
     try:
-        sender = Sender(producer, settings.topic(ORDER_PAID), SHARDS)
-        baskets = await asyncio.to_thread(read_baskets, first, last)
+        senders = {name: Sender(producer, settings.topic(BY_TYPE[name].topic), SHARDS) for name in SENT}
+        turns = Turns(senders, await follower.ends())
+        events = with_returns(await asyncio.to_thread(read_baskets, first, last))
         progress.update(bar, total=BASKETS if first is None and last is None else None, note="")
-        basket: Outgoing | None = None
-        for basket in baskets:
-            await sender.send(basket)
-            if sender.sent % CLOCK_EVERY_ORDERS == 0:
-                await sender.flush()
-                await _set_clock(pool, basket.arrived_at)
-                progress.update(bar, completed=sender.sent, note=rfc3339(basket.arrived_at)[:10])
-        await sender.flush()
+        now: Instant | None = None
+        for handed_in, event in enumerate(events, 1):
+            now = event.arrived_at
+            await turns.send(event)
+            if handed_in % TURNS_EVERY_EVENTS == 0:
+                await turns.take_turns(await _read(pool, settings))
+                while turns.unread > UNREAD_MAX:
+                    await asyncio.sleep(PAUSE_S)
+                    await turns.take_turns(await _read(pool, settings))
+            if handed_in % CLOCK_EVERY_EVENTS == 0:
+                await turns.flush()
+                await _set_clock(pool, turns.passed(now))
+                progress.update(bar, completed=senders[order_paid.TYPE].sent, note=rfc3339(now)[:10])
+        if now is None:
+            raise InstallationError("there are no baskets between these days; the data are of 2017")
+        await turns.take_turns(await _read(pool, settings))
+        while not turns.in_order:
+            await asyncio.sleep(PAUSE_S)
+            await turns.take_turns(await _read(pool, settings))
+        await turns.flush()
     finally:
         await producer.stop()
-    if basket is None:
-        raise InstallationError("there are no baskets between these days; the data are of 2017")
-    progress.update(bar, completed=sender.sent, total=sender.sent, note=rfc3339(basket.arrived_at)[:10])
-    return sender.sent, basket.arrived_at
+    progress.update(bar, completed=turns.sent, total=turns.sent, note=rfc3339(now)[:10])
+    return turns.sent, now
+
+
+async def _read(pool: asyncpg.Pool, settings: Settings) -> dict[TopicPartition, int]:
+    """How far each partition of the inputs was read."""
+    groups = [settings.group(worker) for worker in INPUTS.values()]
+    rows = await pool.fetch(statements.READ_OFFSETS, groups, [settings.topic(name) for name in INPUTS])
+    return {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
 
 async def _set_clock(pool: asyncpg.Pool, now: Instant) -> None:
@@ -217,7 +251,7 @@ def _update(progress: Progress, bars: list[TaskID], standing: Standing, before: 
         posted,
         completed=standing.read - before.read,
         total=standing.events - before.read,
-        note=f"{rate:,.0f} orders/s, lag {lag:,}" if lag else "",
+        note=f"{rate:,.0f} events/s, lag {lag:,}" if lag else "",
     )
     progress.update(
         published,

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from services.cli.config import console
+from services.cli.returns import RULE, SEED
 from services.cli.verify.result import Check, Verification
 from services.cli.verify.run import verify
 from shared.domain.ids import Wallet
@@ -28,12 +29,26 @@ OTHER = "other"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one run did: orders sent, postings that it added, how long it took, and to when time was moved."""
+    """What one run did: events sent, postings that it added, how long it took, and to when time was moved."""
 
     sent: int
     postings: int
     seconds: float
     until: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Returns:
+    """What was given back, all of it simulated, and what of a wallet's points that took."""
+
+    rule: str
+    """How it was simulated, in words."""
+    seed: int
+    refunds: int
+    before_order: int
+    """How many of them were told of before their order."""
+    taken: dict[str, int]
+    """Points by where they were taken from: a bucket, or `other_lots` for those that other orders had earned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +63,7 @@ class Report:
     cached_members: int
     issued: dict[str, dict[str, int]]
     """Points by month and category."""
+    returns: Returns
     top: list[dict[str, int | str]]
     balances: dict[str, dict[str, int]]
     expiring: list[dict[str, int]]
@@ -80,6 +96,8 @@ async def _read(
     issued: dict[str, dict[str, int]] = {}
     for row in await connection.fetch(statement("issued_by_month"), str(program.calendar.zone), rules):
         issued.setdefault(row["month"], {})[row["category"]] = row["points"]
+    returned = await connection.fetchrow(statement("count_refunds"))
+    taken = await connection.fetch(statement("taken_back"), wallet)
     top = await connection.fetch(statement("top_members"), wallet, TOP_MEMBERS)
     instants = [Instant(run.until + days * DAY_US) for days in EXPIRING_DAYS]
     expiring = await connection.fetch(statement("expiring"), wallet, instants)
@@ -94,6 +112,13 @@ async def _read(
         members=verification.compared(Check.VERSIONS),
         cached_members=verification.compared(Check.REDIS),
         issued=issued,
+        returns=Returns(
+            RULE,
+            SEED,
+            returned["refunds"],
+            returned["before_order"],
+            {row["source"]: row["points"] for row in taken},
+        ),
         top=[dict(row) for row in top],
         balances=balances,
         expiring=[
@@ -118,14 +143,15 @@ def show(report: Report) -> None:
         + ", ".join(f"{outcome}: {events:,}" for outcome, events in report.outcomes.items())
     )
     _show_issued(report)
+    _show_returns(report)
     _show_top(report)
     _show_expiring(report)
     console.print(
-        f"{run.sent:,} orders in {run.seconds:.1f} s: {run.sent / run.seconds:,.0f} orders/s from the first one read to"
+        f"{run.sent:,} events in {run.seconds:.1f} s: {run.sent / run.seconds:,.0f} events/s from the first one read to"
         f" the last one in Kafka and Redis, {run.postings:,} new postings."
     )
     if run.postings == 0:
-        console.print("[bold]Nothing changed:[/] every one of these orders had been counted before.")
+        console.print("[bold]Nothing changed:[/] every one of these events had been counted before.")
     _show_proof(report)
 
 
@@ -157,6 +183,29 @@ def _bar(parts: list[int], most: int) -> Text:
     return bar
 
 
+_SOURCES = {
+    Bucket.PENDING: "while they were pending",
+    Bucket.AVAILABLE: "from what the order had earned",
+    "other_lots": "from what other orders had earned",
+    Bucket.EXPIRED: "had expired by then",
+    Bucket.DEBT: "are owed",
+}
+"""Where points are taken from, in words."""
+
+
+def _show_returns(report: Report) -> None:
+    returns = report.returns
+    console.print(
+        f"[bold]Simulated returns[/] (the data have none; seed {returns.seed}): {returns.refunds:,} of"
+        f" {report.orders:,} orders, {returns.before_order:,} of them told of before their order."
+        f" They took {sum(returns.taken.values()):,} points back:",
+        highlight=False,
+    )
+    for source, words in _SOURCES.items():
+        console.print(f"  {returns.taken.get(source, 0):>9,} {words}")
+    console.print(f"  The rule: {returns.rule}.", style="dim")
+
+
 def _show_top(report: Report) -> None:
     table = Table(title="Members with the most points", title_justify="left")
     table.add_column("member")
@@ -172,7 +221,8 @@ def _show_expiring(report: Report) -> None:
     points = report.balances.get(report.wallet, {})
     console.print(
         f"Of {-points.get(Bucket.ISSUED, 0):,} points issued, {points.get(Bucket.EXPIRED, 0):,} have expired,"
-        f" {points.get(Bucket.AVAILABLE, 0):,} are available and {points.get(Bucket.PENDING, 0):,} pending."
+        f" {points.get(Bucket.CLAWED_BACK, 0):,} were taken back, {points.get(Bucket.AVAILABLE, 0):,} are available and"
+        f" {points.get(Bucket.PENDING, 0):,} pending."
     )
     for item in report.expiring:
         console.print(

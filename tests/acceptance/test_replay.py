@@ -15,9 +15,9 @@ import pytest
 
 from deploy.stack import Addresses
 from services.cli.baskets import read_baskets
+from services.cli.returns import RULE, SEED, with_returns
 from services.cli.simulate import report
-from shared.contracts.cloudevents import encode_headers
-from shared.contracts.order_paid import TYPE
+from shared.contracts import refund
 from shared.contracts.program import parse_program
 from shared.domain.program import Programs
 from shared.domain.time import Instant, rfc3339
@@ -29,20 +29,13 @@ from shared.simulation import Simulation
 from shared.stream.topics import delete_topics
 
 FIRST, LAST = date(2017, 3, 1), date(2017, 3, 31)
-PROGRAM = """
-program: short-lived
-version: 1
-effective_from: "2017-01-01T00:00:00Z"
-zone: America/New_York
-currency: USD
-wallets:
-  points: {spendable: true, expiry: {days: 9}}
-  growth: {spendable: false, expiry: never}
-rules:
-  - {id: base, wallet: points, rate: 6/5}
-  - {id: house-brand, wallet: points, rate: 0.7, match: {brands: [Private]}, pending: {days: 4}}
-  - {id: growth, wallet: growth, rate: 1}
-"""
+PROGRAM = (
+    (Path(__file__).parents[2] / "programs" / "loyalty-card.yaml")
+    .read_text()
+    .replace("{months: 3}", "{days: 9}")
+    .replace("pending: {days: 14}", "pending: {days: 4}")
+)
+"""The program of the demo, but so short-lived that within a month much becomes active, expires, and is taken back."""
 
 
 @dataclass(frozen=True)
@@ -94,27 +87,34 @@ async def replay(settings: Settings) -> dict[str, Any]:
 
 
 async def test_every_basket_comes_to_something_and_the_books_agree(replayed: Replayed) -> None:
-    baskets = sum(1 for _ in read_baskets(FIRST, LAST))
-    assert replayed.first["run"]["sent"] == sum(replayed.first["outcomes"].values()) == baskets
+    events = sum(1 for _ in with_returns(read_baskets(FIRST, LAST)))
+    assert replayed.first["run"]["sent"] == sum(replayed.first["outcomes"].values()) == events
     assert replayed.first["differences"] == []
     assert replayed.first["cached_members"] == replayed.first["members"] > 1_000
     assert replayed.first["balances"]["points"]["expired"] > 0
 
 
+async def test_returns_are_told_as_simulated_and_take_points_from_wherever_they_are(replayed: Replayed) -> None:
+    events = list(with_returns(read_baskets(FIRST, LAST)))
+    returns = replayed.first["returns"]
+    assert (returns["seed"], returns["rule"]) == (SEED, RULE)
+    assert returns["refunds"] == sum(event.event_type == refund.TYPE for event in events) > 200
+    assert 0 < returns["before_order"] == replayed.first["outcomes"]["waiting_for_order"]
+    assert all(returns["taken"][source] > 0 for source in ("pending", "available", "expired"))
+    assert sum(returns["taken"].values()) == replayed.first["balances"]["points"]["clawed_back"]
+
+
 async def test_the_second_time_changes_nothing(replayed: Replayed) -> None:
     assert replayed.first["run"]["postings"] > 0
     assert replayed.second["run"]["postings"] == 0
-    parts = ("outcomes", "orders", "members", "issued", "top", "balances", "differences")
+    parts = ("outcomes", "orders", "members", "issued", "returns", "top", "balances", "differences")
     assert {part: replayed.first[part] for part in parts} == {part: replayed.second[part] for part in parts}
 
 
 async def test_the_same_events_give_the_same_postings_without_a_server(replayed: Replayed) -> None:
     simulation = Simulation(Programs([parse_program(PROGRAM).to_domain()]))
-    for basket in read_baskets(FIRST, LAST):
-        headers = encode_headers(
-            event_id=basket.event_id, source=basket.source, event_type=TYPE, time=rfc3339(basket.arrived_at)
-        )
-        simulation.feed(basket.value, headers, basket.arrived_at)
+    for event in with_returns(read_baskets(FIRST, LAST)):
+        simulation.feed(event.value, event.headers(), event.arrived_at)
     simulation.settle(Instant(replayed.first["run"]["until"]))
     simulated = {
         member_id: member["postings"]
