@@ -15,7 +15,11 @@ class _Answer(BaseModel):
 
 
 class Wallet(_Answer):
-    """The points of one wallet. lifetime_issued = available + pending + expired + clawed_back − debt."""
+    """The points of one wallet.
+
+    lifetime_issued = available + pending + expired + clawed_back + adjusted + penalty − debt − written_off
+    − cash_offset.
+    """
 
     available: Points
     """Can be spent now."""
@@ -28,7 +32,15 @@ class Wallet(_Answer):
     expired: Points
     """Ended unspent."""
     clawed_back: Points
-    """Taken back after refunds."""
+    """Taken back after refunds, also where they were spent already."""
+    adjusted: Points
+    """Taken by operators."""
+    penalty: Points
+    """Taken for what a member did."""
+    written_off: Points
+    """To be taken back, but spent already and let go."""
+    cash_offset: Points
+    """To be taken back, but spent already; the shop keeps their worth from what it gives back."""
 
 
 class Balance(_Answer):

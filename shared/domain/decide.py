@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from shared.domain.accrue import rate
+from shared.domain.circumstances import circumstances_of
 from shared.domain.entry import Entry, beyond_limit
 from shared.domain.facts import Adjustment, Behaviour, CheckIn, Event, MemberChange, Order, Refund, Sweep
 from shared.domain.habit import decide_behaviour, decide_check_in
@@ -101,6 +102,8 @@ def _decide_order(account: Account, event: Event, order: Order, program: Program
     if known.rated is not None:
         return Decision(Outcome.ORDER_ALREADY_PAID, account, ())
     rated, granted = rate(order, program, account.profile, first_order=not account.has_orders)
+    if program.asks:
+        rated.circumstances = circumstances_of(order, program, account.profile, first_order=not account.has_orders)
     known = KnownOrder(rated, known.refunds)
     if not granted:
         account = _knowing(account, order.order_id, known)

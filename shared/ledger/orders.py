@@ -11,7 +11,8 @@ from shared.ledger.database import Record
 
 
 def dump_lines(rated: RatedOrder) -> bytes:
-    """What a refund needs of an order, by column: a list for each field of its lines, one for each rule's points."""
+    """What a refund needs of an order, by column: a list for each field of its lines, one for each rule's points. And
+    what else its program asked about, to explain it."""
     lines = {
         "line_id": rated.line_ids,
         "category": rated.categories,
@@ -25,6 +26,8 @@ def dump_lines(rated: RatedOrder) -> bytes:
         lines["trimmed"] = rated.trimmed
     if rated.counted:
         lines["counted"] = rated.counted
+    if rated.circumstances is not None:
+        lines["asked"] = rated.circumstances
     return orjson.dumps(lines)
 
 
@@ -74,6 +77,7 @@ def _rated(row: Record) -> RatedOrder:
         trimmed=lines.get("trimmed", {}),
         counted=lines.get("counted", {}),
         lots=tuple(lines.get("lots", ())),
+        circumstances=lines.get("asked"),
     )
 
 
