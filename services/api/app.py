@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import uvloop
 from fastapi import FastAPI
 
-from services.api import health, members
+from services.api import health, members, orders
 from services.api.connecting import Ledger
 from services.api.models import Problem
 from services.api.problems import handle_problems
@@ -52,6 +52,7 @@ class _Api(FastAPI):
     def openapi(self) -> dict[str, Any]:
         document = super().openapi()
         schemas = document["components"]["schemas"]
+        schemas |= orders.body_schemas()
         if Problem.__name__ not in schemas:
             problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas |= {**problem.pop("$defs"), Problem.__name__: problem}
@@ -82,6 +83,7 @@ def create_app(settings: Settings, clock: Callable[[], Instant] = wall_clock) ->
     )
     app.state.ledger = ledger
     app.include_router(members.router)
+    app.include_router(orders.router)
     app.include_router(health.router)
     handle_problems(app)
     return app

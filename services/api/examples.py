@@ -81,7 +81,8 @@ _ACCRUAL = {
 _STATEMENT = {"member_id": "M-1001", "entries": [_ACCRUAL], "next_cursor": "AQAAAAAAAAADdBRhv0Co"}
 
 
-def _ok(model: type, example: object, headers: dict[str, Any] | None = None) -> dict[str, Any]:
+def ok(model: type, example: object, headers: dict[str, Any] | None = None) -> dict[str, Any]:
+    """An answer of a shape, with an example."""
     answer = {
         "description": (model.__doc__ or "").split("\n")[0],
         "model": model,
@@ -90,12 +91,13 @@ def _ok(model: type, example: object, headers: dict[str, Any] | None = None) -> 
     return answer if headers is None else {**answer, "headers": headers}
 
 
-def _problem(path: str, *examples: tuple[ProblemType, str, dict[str, Any]]) -> dict[str, Any]:
+def problem(path: str, *examples: tuple[ProblemType, str, dict[str, Any]]) -> dict[str, Any]:
     """Problems of one status; each has a detail and further members."""
-    documents = {}
-    for problem, detail, extensions in examples:
-        kind = problem.value
-        documents[kind.type.rpartition("/")[2]] = {
+    documents: dict[str, Any] = {}
+    for kind_of, detail, extensions in examples:
+        kind = kind_of.value
+        name = kind.type.rpartition("/")[2]
+        documents[name if name not in documents else f"{name}-{len(documents)}"] = {
             "summary": kind.title,
             "value": {
                 "type": kind.type,
@@ -107,47 +109,50 @@ def _problem(path: str, *examples: tuple[ProblemType, str, dict[str, Any]]) -> d
             },
         }
     return {
-        "description": " / ".join(problem.value.title for problem, _, _ in examples),
+        "description": " / ".join(dict.fromkeys(kind_of.value.title for kind_of, _, _ in examples)),
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": documents}},
     }
 
 
-def _away(path: str) -> dict[str, Any]:
+def away(path: str) -> dict[str, Any]:
+    """What is answered while PostgreSQL is away."""
     detail = "The answer needs PostgreSQL, which is away. Nothing is lost; ask again soon."
     seconds = {"description": "Seconds to wait before asking again.", "schema": {"type": "integer"}}
     return {
-        **_problem(path, (ProblemType.LEDGER_UNAVAILABLE, detail, {})),
+        **problem(path, (ProblemType.LEDGER_UNAVAILABLE, detail, {})),
         "headers": {"Retry-After": {**seconds, "example": RETRY_AFTER_S}},
     }
 
 
-def _invalid(path: str, part: str, message: str) -> dict[str, Any]:
+def invalid(path: str, part: str, message: str) -> dict[str, Any]:
+    """What is answered to a request with a wrong part."""
     errors = {"errors": [{"path": part, "message": message}]}
-    return _problem(path, (ProblemType.INVALID_REQUEST, f"{part}: {message}", errors))
+    return problem(path, (ProblemType.INVALID_REQUEST, f"{part}: {message}", errors))
 
 
-def _fault(path: str) -> dict[str, Any]:
-    return _problem(path, (ProblemType.INTERNAL_ERROR, "The log of this API says what broke.", {}))
+def fault(path: str) -> dict[str, Any]:
+    """What is answered when something broke."""
+    return problem(path, (ProblemType.INTERNAL_ERROR, "The log of this API says what broke.", {}))
 
 
 def _unknown(path: str) -> dict[str, Any]:
     detail = "Nothing was ever posted for member 'M-1001'. A new member is known once the first points have moved."
-    return _problem(path, (ProblemType.MEMBER_NOT_FOUND, detail, {}))
+    return problem(path, (ProblemType.MEMBER_NOT_FOUND, detail, {}))
 
 
 _SOURCE = {"description": "Where it was read.", "schema": {"type": "string", "enum": ["cache", "ledger"]}}
 
 BALANCE_RESPONSES: Responses = {
-    200: _ok(Balance, _BALANCE, {"X-Balance-Source": {**_SOURCE, "example": "cache"}}),
+    200: ok(Balance, _BALANCE, {"X-Balance-Source": {**_SOURCE, "example": "cache"}}),
     404: _unknown(_BALANCE_PATH),
-    422: _invalid(_BALANCE_PATH, "path.member_id", "String should have at most 128 characters"),
-    500: _fault(_BALANCE_PATH),
-    503: _away(_BALANCE_PATH),
+    422: invalid(_BALANCE_PATH, "path.member_id", "String should have at most 128 characters"),
+    500: fault(_BALANCE_PATH),
+    503: away(_BALANCE_PATH),
 }
 
 STATEMENT_RESPONSES: Responses = {
-    200: _ok(Statement, _STATEMENT),
-    400: _problem(
+    200: ok(Statement, _STATEMENT),
+    400: problem(
         _STATEMENT_PATH,
         (
             ProblemType.INVALID_CURSOR,
@@ -156,15 +161,15 @@ STATEMENT_RESPONSES: Responses = {
         ),
     ),
     404: _unknown(_STATEMENT_PATH),
-    422: _invalid(_STATEMENT_PATH, "query.limit", "Input should be less than or equal to 200"),
-    500: _fault(_STATEMENT_PATH),
-    503: _away(_STATEMENT_PATH),
+    422: invalid(_STATEMENT_PATH, "query.limit", "Input should be less than or equal to 200"),
+    500: fault(_STATEMENT_PATH),
+    503: away(_STATEMENT_PATH),
 }
 
-LIVE_RESPONSES: Responses = {200: _ok(Liveness, {"status": "alive"})}
+LIVE_RESPONSES: Responses = {200: ok(Liveness, {"status": "alive"})}
 
 READY_RESPONSES: Responses = {
-    200: _ok(Readiness, {"status": "ready", "checks": {"ledger": "ok", "cache": "ok"}}),
-    500: _fault("/health/ready"),
-    503: _away("/health/ready"),
+    200: ok(Readiness, {"status": "ready", "checks": {"ledger": "ok", "cache": "ok"}}),
+    500: fault("/health/ready"),
+    503: away("/health/ready"),
 }

@@ -10,11 +10,13 @@ from shared.domain.model import Bucket, PostingKind
 Points = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
+    """What every answer is: just what its shape says."""
+
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
-class Wallet(_Answer):
+class Wallet(Answer):
     """The points of one wallet.
 
     lifetime_issued = available + pending + expired + clawed_back + adjusted + penalty − debt − written_off
@@ -43,7 +45,7 @@ class Wallet(_Answer):
     """To be taken back, but spent already; the shop keeps their worth from what it gives back."""
 
 
-class Balance(_Answer):
+class Balance(Answer):
     """A member's balances, with all that became active or expired by `as_of`."""
 
     member_id: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)]
@@ -57,7 +59,7 @@ class Balance(_Answer):
     """Every wallet of the program in force, also an empty one."""
 
 
-class MovementOut(_Answer):
+class MovementOut(Answer):
     """Points of a wallet that went from one bucket to another."""
 
     wallet: str
@@ -72,7 +74,7 @@ class MovementOut(_Answer):
     """The order that they were given for."""
 
 
-class EventRefOut(_Answer):
+class EventRefOut(Answer):
     """The CloudEvent that made the posting: source and id are unique."""
 
     source: str
@@ -80,7 +82,7 @@ class EventRefOut(_Answer):
     type: str
 
 
-class Entry(_Answer):
+class Entry(Answer):
     """A posting: what one event, or one due instant, did to the member's account."""
 
     version: Annotated[int, Field(ge=1, json_schema_extra={"format": "int64"})]
@@ -103,7 +105,7 @@ class Entry(_Answer):
     """The wallets after it."""
 
 
-class Statement(_Answer):
+class Statement(Answer):
     """A page of a member's postings, newest first."""
 
     member_id: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)]
@@ -112,20 +114,20 @@ class Statement(_Answer):
     """Give it as `cursor` for the next, older page; null on the last one."""
 
 
-class Liveness(_Answer):
+class Liveness(Answer):
     """The process answers."""
 
     status: Literal["alive"]
 
 
-class Readiness(_Answer):
+class Readiness(Answer):
     """Reads are answered; `degraded` when each of them has to go to PostgreSQL."""
 
     status: Literal["ready", "degraded"]
     checks: "Checks"
 
 
-class Checks(_Answer):
+class Checks(Answer):
     """What readiness looked at."""
 
     ledger: Literal["ok"]
@@ -133,7 +135,7 @@ class Checks(_Answer):
     cache: Literal["ok", "away"]
 
 
-class RequestFault(_Answer):
+class RequestFault(Answer):
     """One wrong part of a request."""
 
     path: str
