@@ -1,11 +1,13 @@
 """Settings, from the environment (`POINTSTREAM_…`) with defaults that suit a laptop."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, assert_never
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.operators import OperatorRole, OperatorToken
 
 ORDER_PAID = "order-paid"
 REFUND = "refund"
@@ -61,6 +63,14 @@ class Settings(BaseSettings):
     sweep_poll_ms: Annotated[int, Field(ge=1, le=60_000)] = 500
     """How often the expiry worker looks how far time has come."""
 
+    adjust_points_max_agent: Annotated[int, Field(ge=0)] = 1_000
+    """Points that an agent gives or takes at once without a second person: some 10 dollars, for a complaint."""
+    adjust_points_max_supervisor: Annotated[int, Field(ge=0)] = 100_000
+    """The same for a supervisor; beyond it nobody acts alone."""
+    operator_tokens: Annotated[tuple[OperatorToken, ...], Field(repr=False)] = ()
+    """Who may adjust points over HTTP, as JSON: `[{"actor": "ann", "role": "agent", "sha256": "…"}]`. Without any,
+    nobody may."""
+
     api_port: Annotated[int, Field(ge=0, le=65_535)] = 8080
 
     earn_metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 8081
@@ -74,6 +84,16 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The address of the installation's own database."""
         return urlunsplit(urlsplit(self.postgres)._replace(path=f"/{self.installation}"))
+
+    def adjust_points_max(self, role: OperatorRole) -> int:
+        """How many points somebody of a role gives or takes at once without a second person."""
+        match role:
+            case OperatorRole.AGENT:
+                return self.adjust_points_max_agent
+            case OperatorRole.SUPERVISOR:
+                return self.adjust_points_max_supervisor
+            case _:
+                assert_never(role)
 
     def metrics_port(self, process: str) -> int:
         """The port of one of the processes for its metrics and health."""

@@ -8,9 +8,10 @@ from typing import Any, NoReturn
 import uvloop
 from fastapi import FastAPI
 
-from services.api import health, members, orders
+from services.api import adjustments, health, members, orders
 from services.api.connecting import Ledger
 from services.api.models import Problem
+from services.api.operators import Desks
 from services.api.problems import handle_problems
 from services.api.serve import PortTakenError, serve
 from shared.clock import wall_clock
@@ -21,8 +22,9 @@ from shared.monitor import Monitor
 from shared.settings import Settings
 
 DESCRIPTION = (
-    "Reads of a loyalty-points ledger. Amounts are integers of points; instants are RFC 3339 in UTC. Every error is an"
-    " RFC 9457 problem with a named type. `POINTSTREAM_INSTALLATION` says which installation is read."
+    "Reads of a loyalty-points ledger, and adjustments by operators. Amounts are integers of points; instants are"
+    " RFC 3339 in UTC. Every error is an RFC 9457 problem with a named type. `POINTSTREAM_INSTALLATION` says which"
+    " installation is served."
 )
 
 
@@ -64,12 +66,15 @@ def create_app(settings: Settings, clock: Callable[[], Instant] = wall_clock) ->
 
     It comes up without PostgreSQL and Redis, and uses them as soon as they are there.
     """
-    ledger = Ledger(settings, clock)
+    ledger, desks = Ledger(settings, clock), Desks(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with ledger.connected():
-            yield
+            try:
+                yield
+            finally:
+                await desks.close()
 
     app = _Api(
         title="Pointstream",
@@ -82,6 +87,8 @@ def create_app(settings: Settings, clock: Callable[[], Instant] = wall_clock) ->
         redirect_slashes=False,
     )
     app.state.ledger = ledger
+    app.state.desks = desks
+    app.include_router(adjustments.router)
     app.include_router(members.router)
     app.include_router(orders.router)
     app.include_router(health.router)

@@ -64,7 +64,7 @@ async def read_balance(request: Request, member_id: MemberIdInPath) -> Response:
     `X-Balance-Source` says whether Redis gave the answer (`cache`) or PostgreSQL (`ledger`).
     """
     ledger: Ledger = request.app.state.ledger
-    member = _member_id(request, member_id)
+    member = member_id_of(request, member_id)
     balance = await ledger.reader.balance(member)
     if balance is None:
         raise _unknown(member)
@@ -86,7 +86,7 @@ async def read_statement(
     Pages stay as they are while new postings come in: those stand before the first page.
     """
     ledger: Ledger = request.app.state.ledger
-    member = _member_id(request, member_id)
+    member = member_id_of(request, member_id)
     before = BEFORE_NOTHING if cursor is None else _before(member, cursor)
     entries = await ledger.reader.statement(member, limit, before)
     if entries is None:
@@ -101,7 +101,8 @@ async def read_statement(
     return Response(orjson.dumps(document), media_type=JSON)
 
 
-def _member_id(request: Request, text: str) -> MemberId:
+def member_id_of(request: Request, text: str) -> MemberId:
+    """The member id of a path. Raises the problem of one that is no UTF-8."""
     return MemberId(utf8_or_refused(request, text, "path.member_id"))
 
 

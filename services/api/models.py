@@ -5,7 +5,10 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from shared.contracts.fields import MAX_NAME_CHARS
-from shared.domain.model import Bucket, PostingKind
+from shared.domain.model import Bucket, Outcome, PostingKind
+from shared.ledger.proposals import Verdict
+from shared.operators import OperatorRole
+from shared.reads.adjustments import AdjustmentState
 
 Points = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
 
@@ -112,6 +115,44 @@ class Statement(Answer):
     entries: list[Entry]
     next_cursor: str | None
     """Give it as `cursor` for the next, older page; null on the last one."""
+
+
+class Decision(Answer):
+    """Who decided that points move, or that they do not."""
+
+    verdict: Verdict
+    """`within_limit` where it needed no second person."""
+    actor: str
+    why: str
+    decided_at: AwareDatetime
+
+
+class Adjustment(Answer):
+    """Points that an operator gave or took, or wants to."""
+
+    adjustment_id: str
+    member_id: str
+    wallet: str
+    points: Annotated[int, Field(json_schema_extra={"format": "int64"})]
+    """Given; with a minus: taken."""
+    expires_at: AwareDatetime | None
+    """When given points end; null: as the wallet's points do."""
+    actor: str
+    """Who asked for it."""
+    role: OperatorRole
+    reason: str
+    proposed_at: AwareDatetime
+    state: AdjustmentState
+    outcome: Outcome | None = None
+    """What the ledger made of it; null before it was posted."""
+    decision: Decision | None = None
+    """Null while it waits for one."""
+
+
+class AdjustmentList(Answer):
+    """Adjustments, newest first."""
+
+    adjustments: list[Adjustment]
 
 
 class Liveness(Answer):

@@ -44,6 +44,15 @@ class ProblemType(Enum):
     METHOD_NOT_ALLOWED = Kind(
         "/problems/method-not-allowed", "This address does not take this method", HTTPStatus.METHOD_NOT_ALLOWED
     )
+    NOT_AUTHENTICATED = Kind("/problems/not-authenticated", "Nobody is known by this token", HTTPStatus.UNAUTHORIZED)
+    NOT_ALLOWED = Kind("/problems/not-allowed", "This may not be done like this", HTTPStatus.FORBIDDEN)
+    ADJUSTMENT_NOT_FOUND = Kind(
+        "/problems/adjustment-not-found", "Nobody asked for this adjustment", HTTPStatus.NOT_FOUND
+    )
+    ADJUSTMENT_CONFLICT = Kind(
+        "/problems/adjustment-conflict", "It was asked for or decided otherwise before", HTTPStatus.CONFLICT
+    )
+    ADJUSTMENT_REFUSED = Kind("/problems/adjustment-refused", "The ledger refused it", HTTPStatus.CONFLICT)
     LEDGER_UNAVAILABLE = Kind(
         "/problems/ledger-unavailable", "The ledger does not answer", HTTPStatus.SERVICE_UNAVAILABLE
     )
@@ -91,8 +100,13 @@ def problem_response(
         "instance": _instance(request),
         **(extensions or {}),
     }
-    retry = {"Retry-After": str(RETRY_AFTER_S)} if kind.status is HTTPStatus.SERVICE_UNAVAILABLE else {}
-    return Response(orjson.dumps(document), kind.status, {**retry, **(headers or {})}, MEDIA_TYPE)
+    return Response(orjson.dumps(document), kind.status, {**_usual_headers(kind.status), **(headers or {})}, MEDIA_TYPE)
+
+
+def _usual_headers(status: HTTPStatus) -> Mapping[str, str]:
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        return {"Retry-After": str(RETRY_AFTER_S)}
+    return {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
 
 
 def _instance(request: Request) -> str:
@@ -121,7 +135,7 @@ async def _on_http(request: Request, error: HTTPException) -> Response:
 
 
 async def _on_ledger_away(request: Request, error: LedgerAwayError) -> Response:
-    log.warning("a read needed PostgreSQL", path=_instance(request), error=str(error))
+    log.warning("a request needed PostgreSQL", path=_instance(request), error=str(error))
     detail = "The answer needs PostgreSQL, which is away. Nothing is lost; ask again soon."
     return problem_response(request, ProblemType.LEDGER_UNAVAILABLE, detail)
 

@@ -5,7 +5,7 @@ import sys
 import structlog
 import typer
 
-from services.cli import bench, dead_letters, member, program, replay, run, send, simulate, stack
+from services.cli import adjust, bench, dead_letters, importing, member, program, replay, run, send, simulate, stack
 from services.cli.verify import command as verify
 from shared.logging import quiet_libraries
 
@@ -17,6 +17,9 @@ app = typer.Typer(
 app.add_typer(stack.app, name="stack")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(program.app, name="program")
+app.command(epilog=adjust.ADJUST_EXAMPLES)(adjust.adjust)
+app.add_typer(adjust.app, name="adjustments")
+app.add_typer(importing.app, name="import")
 app.command(epilog="Example: pointstream init --program programs/grocery.yaml")(run.init)
 app.command(epilog="Example: pointstream run earn")(run.run)
 app.command(epilog="Example: pointstream up")(run.up)

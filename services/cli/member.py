@@ -34,6 +34,8 @@ _SENTENCES = {
     (Bucket.ISSUED, Bucket.PENDING): "{points} earned{by}, pending until the return window is over{about}",
     (Bucket.PENDING, Bucket.AVAILABLE): "{points} became available{about}",
     (Bucket.AVAILABLE, Bucket.EXPIRED): "{points} expired{about}",
+    (Bucket.AVAILABLE, Bucket.ADJUSTED): "{points} taken by an operator{about}",
+    (Bucket.PENDING, Bucket.ADJUSTED): "{points} taken by an operator before they were available{about}",
     (Bucket.AVAILABLE, Bucket.DEBT): "{points} repaid what was owed{about}",
     (Bucket.PENDING, Bucket.CLAWED_BACK): "{points}, still pending, taken back{by}{about}",
     (Bucket.AVAILABLE, Bucket.CLAWED_BACK): "{points} taken back{by}{about}",
@@ -42,7 +44,6 @@ _SENTENCES = {
     (Bucket.WRITTEN_OFF, Bucket.CLAWED_BACK): "{points} to be taken back{by} were spent already, and let go{about}",
     (Bucket.CASH_OFFSET, Bucket.CLAWED_BACK): "{points} to be taken back{by} were spent already; the shop keeps"
     " their worth{about}",
-    (Bucket.AVAILABLE, Bucket.ADJUSTED): "{points} taken by an operator{about}",
     (Bucket.AVAILABLE, Bucket.PENALTY): "{points} taken as a penalty{by}{about}",
     (Bucket.DEBT, Bucket.PENALTY): "{points} owed for a penalty{by}{about}",
 }

@@ -4,18 +4,17 @@ from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
+from services.cli.member_words import behaviours, caps, refunds, streaks, tasks
+from services.cli.wording import count, duration, either, listed, ordinal
 from shared.contracts.money import EXPONENTS
 from shared.contracts.program import PendingDocument, ProgramDocument, RuleDocument, WalletDocument
 from shared.contracts.program_filters import WEEKDAYS, DaysDocument, MatchDocument, OrderMatchDocument, WindowDocument
 from shared.contracts.program_multipliers import MultiplierDocument
 from shared.domain.multiplier import Stacking
 from shared.domain.program import Choice
-from shared.domain.time import DAY_US, SECOND_US
 
 Words = dict[str, list[str]]
 """Sentences by what they are about."""
-
-_UNITS = ((DAY_US, "day"), (3600 * SECOND_US, "hour"), (60 * SECOND_US, "minute"), (SECOND_US, "second"))
 
 
 def explained(document: ProgramDocument) -> Words:
@@ -31,6 +30,11 @@ def explained(document: ProgramDocument) -> Words:
         "wallets": [f"{name}: {_wallet(wallet)}." for name, wallet in document.wallets.items()],
         "earning": [f"{name}: {rule}." for name, rule in _earning(document).items()],
         "multipliers": [f"{name}: {multiplier}." for name, multiplier in _multipliers(document).items()],
+        "caps": [f"{name}: {cap}." for name, cap in caps(document).items()],
+        "behaviours": [f"{name}: {said}." for name, said in behaviours(document).items()],
+        "check-ins": [f"{name}: {said}." for name, said in streaks(document).items()],
+        "tasks": [f"{name}: {said}." for name, said in tasks(document).items()],
+        "refunds": refunds(document),
         "base": [_base(document)],
         "time": [_tolerances(document)],
     }
@@ -58,6 +62,13 @@ def changes(old: ProgramDocument, new: ProgramDocument) -> Words:
             "orders that were paid before keep what they earned",
         )
         + _stacked_otherwise(old, new),
+        "caps": _changed(caps(old), caps(new), "what is used of a cap that stays goes on counting"),
+        "behaviours": _changed(behaviours(old), behaviours(new), "what was given or taken before stays"),
+        "check-ins": _changed(streaks(old), streaks(new), "days that were checked in before keep what they gave"),
+        "tasks": _changed(tasks(old), tasks(new), "steps that were done before stay done"),
+        "refunds": []
+        if refunds(old) == refunds(new)
+        else [*refunds(new), "Orders that were paid before go by the version that was in force then."],
         "base": [] if old.base == new.base else [f"{_base(new)} Until then: {_lower(_base(old))}"],
         "time": []
         if _tolerances(old) == _tolerances(new)
@@ -83,11 +94,11 @@ def _wallet(wallet: WalletDocument) -> str:
     if expiry is None:
         return f"{kind}, good for ever"
     if expiry.days is not None:
-        return f"{kind}, good through the {_ordinal(expiry.days)} day after they become active"
+        return f"{kind}, good through the {ordinal(expiry.days)} day after they become active"
     if expiry.months is not None:
-        return f"{kind}, good through the same day {_count(expiry.months, 'month')} after they become active"
+        return f"{kind}, good through the same day {count(expiry.months, 'month')} after they become active"
     years = expiry.end_of_year or 0
-    year = "the year in which they become active" if years == 0 else f"the {_ordinal(years)} year after that"
+    year = "the year in which they become active" if years == 0 else f"the {ordinal(years)} year after that"
     return f"{kind}, good through the end of {year}"
 
 
@@ -123,7 +134,7 @@ def _rule(rule: RuleDocument, currency: str) -> str:
 
 def _limits(rule: RuleDocument) -> str:
     limits = [
-        f"{name} {_count(points, 'point')}"
+        f"{name} {count(points, 'point')}"
         for name, points in (("at least", rule.at_least), ("at most", rule.at_most))
         if points is not None
     ]
@@ -146,7 +157,7 @@ def _stacked_otherwise(old: ProgramDocument, new: ProgramDocument) -> list[str]:
 
 
 def _multiplier(multiplier: MultiplierDocument, rules: list[str]) -> str:
-    said = f"{_factors(multiplier)} times what {_and(rules)} would give"
+    said = f"{_factors(multiplier)} times what {listed(rules)} would give"
     if multiplier.on is not None:
         said += f", on {_days(multiplier.on)}"
     return f"{said}{_orders(multiplier.match)}{_during(multiplier.during)}"
@@ -154,7 +165,7 @@ def _multiplier(multiplier: MultiplierDocument, rules: list[str]) -> str:
 
 def _factors(multiplier: MultiplierDocument) -> str:
     if multiplier.by_tier is not None:
-        return _and([f"for {tier} {_number(factor)}" for tier, factor in multiplier.by_tier.items()])
+        return listed([f"for {tier} {_number(factor)}" for tier, factor in multiplier.by_tier.items()])
     return _number(multiplier.factor or Fraction(1))
 
 
@@ -168,9 +179,9 @@ def _number(number: Fraction) -> str:
 
 def _days(days: DaysDocument) -> str:
     if days.days_of_month is not None:
-        return f"the {_and([_ordinal(day) for day in sorted(set(days.days_of_month))])} of a month"
+        return f"the {listed([ordinal(day) for day in sorted(set(days.days_of_month))])} of a month"
     if days.weekdays is not None:
-        return _and([f"{day.capitalize()}s" for day in sorted(set(days.weekdays), key=WEEKDAYS.index)])
+        return listed([f"{day.capitalize()}s" for day in sorted(set(days.weekdays), key=WEEKDAYS.index)])
     return "the member's birthday"
 
 
@@ -183,12 +194,12 @@ def _during(window: WindowDocument | None) -> str:
 def _gives(rule: RuleDocument, currency: str) -> str:
     """How much a rule gives for what it counts."""
     if rule.step is not None:
-        return f"{_count(rule.step.points, 'point')} for every full {_money(rule.step.every, currency)}"
+        return f"{count(rule.step.points, 'point')} for every full {_money(rule.step.every, currency)}"
     if rule.threshold is not None:
-        points = _count(rule.threshold.points, "point")
+        points = count(rule.threshold.points, "point")
         return f"{points} once an order comes to {_money(rule.threshold.from_, currency)}"
     if rule.per_item is not None:
-        return f"{_count(rule.per_item, 'point')} for every piece"
+        return f"{count(rule.per_item, 'point')} for every piece"
     return _rate(rule.rate or Fraction(0), currency)
 
 
@@ -201,19 +212,19 @@ def _money(amount: Fraction, currency: str) -> str:
 
 def _rate(rate: Fraction, currency: str) -> str:
     per = currency if rate.denominator == 1 else f"{rate.denominator:,} {currency}"
-    return f"{_count(rate.numerator, 'point')} for every {per}"
+    return f"{count(rate.numerator, 'point')} for every {per}"
 
 
 def _match(match: MatchDocument) -> str:
-    lines = [f"with {name} {_either(words)}" for name, words in _given(match, ("categories", "brands", "skus"))]
+    lines = [f"with {name} {either(words)}" for name, words in _given(match, ("categories", "brands", "skus"))]
     excluded = ("exclude_categories", "exclude_brands", "exclude_skus")
-    lines += [f"without {name} {_either(words)}" for name, words in _given(match, excluded)]
+    lines += [f"without {name} {either(words)}" for name, words in _given(match, excluded)]
     of_lines = f" of lines {' and '.join(lines)}" if lines else ""
     return of_lines + _orders(match)
 
 
 def _orders(match: MatchDocument | OrderMatchDocument) -> str:
-    found = [f"{name} {_either(words)}" for name, words in _given(match, ("channels", "stores", "payment_methods"))]
+    found = [f"{name} {either(words)}" for name, words in _given(match, ("channels", "stores", "payment_methods"))]
     return f" in orders with {' and '.join(found)}" if found else ""
 
 
@@ -236,7 +247,7 @@ def _given(match: MatchDocument | OrderMatchDocument, filters: Sequence[str]) ->
 def _pending(pending: PendingDocument) -> str:
     if pending.exact:
         return f"pending for {pending.days * 24} hours"
-    return f"pending through the {_ordinal(pending.days)} day after the payment"
+    return f"pending through the {ordinal(pending.days)} day after the payment"
 
 
 def _base(document: ProgramDocument) -> str:
@@ -249,33 +260,9 @@ def _base(document: ProgramDocument) -> str:
 
 def _tolerances(document: ProgramDocument) -> str:
     return (
-        f"An order is refused when it arrives more than {_duration(document.late_tolerance)} after it was paid, or more"
-        f" than {_duration(document.future_tolerance)} before."
+        f"An order is refused when it arrives more than {duration(document.late_tolerance)} after it was paid, or more"
+        f" than {duration(document.future_tolerance)} before."
     )
-
-
-def _duration(us: int) -> str:
-    for unit_us, name in _UNITS:
-        if us and us % unit_us == 0:
-            return _count(us // unit_us, name)
-    return "0 seconds"
-
-
-def _either(words: list[str]) -> str:
-    return " or ".join(words)
-
-
-def _and(words: Sequence[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
-
-
-def _ordinal(number: int) -> str:
-    last = number % 10 if number % 100 not in (11, 12, 13) else 0
-    return f"{number:,}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(last, 'th') }"
 
 
 def _lower(sentence: str) -> str:

@@ -1,16 +1,17 @@
 """`adjustment` v1: an operator gives or takes points. It comes from a command or the API, and through no topic."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import AfterValidator, Field, with_config
 from typing_extensions import TypedDict
 
 from shared.contracts import cloudevents
 from shared.contracts.contract import Contract, instant_in
+from shared.contracts.defect import Defect, Undecodable
 from shared.contracts.fields import ID, Timestamp
 from shared.contracts.repeated_keys import left_out_of
 from shared.domain.facts import Adjustment
-from shared.domain.ids import MemberId, Wallet
+from shared.domain.ids import ImportId, LotId, MemberId, Wallet
 from shared.domain.model import BALANCE_LIMIT
 
 MAX_REASON_CHARS = 500
@@ -43,6 +44,12 @@ class AdjustmentData(TypedDict):
     """Why, for those who read it later."""
     occurred_at: Timestamp
     """When, with an offset."""
+    expires_at: NotRequired[Timestamp]
+    """When given points end; as the wallet's points do unless it is there."""
+    lot_id: NotRequired[Annotated[LotId, Field(ge=1)]]
+    """Take from what is left of this lot of the member alone, and no more than that."""
+    import_id: NotRequired[Annotated[ImportId, ID]]
+    """The import that it belongs to."""
 
 
 @with_config(cloudevents.STRICT)
@@ -56,6 +63,13 @@ class AdjustmentEvent(cloudevents.Attributes):
 
 
 def _adjustment_of(data: AdjustmentData) -> Adjustment:
+    expires_at, lot_id = data.get("expires_at"), data.get("lot_id")
+    if expires_at is not None and data["points"] < 0:
+        raise Undecodable(Defect.INVALID_FIELD, "data.expires_at", "Only points that are given can have an end.")
+    if lot_id is not None and data["points"] > 0:
+        raise Undecodable(
+            Defect.INVALID_FIELD, "data.lot_id", "Points can only be taken from a lot; none are given to it."
+        )
     return Adjustment(
         data["member_id"],
         data["wallet"],
@@ -63,6 +77,9 @@ def _adjustment_of(data: AdjustmentData) -> Adjustment:
         data["actor"],
         data["reason"],
         instant_in(data["occurred_at"], "data.occurred_at"),
+        None if expires_at is None else instant_in(expires_at, "data.expires_at"),
+        lot_id,
+        data.get("import_id"),
     )
 
 

@@ -28,6 +28,7 @@ from shared.contracts.program_behaviours import (
     TaskDocument,
     check_fit,
 )
+from shared.contracts.program_caps import MAX_CAPS, CapDocument
 from shared.contracts.program_fields import Days, Duration, Moment, Money, Name, OrderPoints, Part, Points, Rate, Zone
 from shared.contracts.program_filters import MatchDocument, WindowDocument
 from shared.contracts.program_multipliers import MultiplierDocument
@@ -279,6 +280,8 @@ class ProgramDocument(Part):
         default_factory=list
     )
     """What makes the points of rules more, in the order in which it stacks; first of all, the ones by tier."""
+    caps: list[CapDocument] = Field(default_factory=list, max_length=MAX_CAPS)
+    """How many points rules may give a member together, in a period or for an order."""
     behaviours: list[BehaviourDocument] = Field(default_factory=list, max_length=MAX_BEHAVIOURS)
     """What behaviours give or take that the platform reports: reviews, shares, a completed profile."""
     streaks: list[StreakDocument] = Field(default_factory=list, max_length=MAX_STREAKS)
@@ -347,6 +350,27 @@ class ProgramDocument(Part):
         return [rule.id for rule in self.rules if rule.rate is not None or rule.step is not None]
 
     @model_validator(mode="after")
+    def _caps_fit(self) -> Self:
+        taken = {*(rule.id for rule in self.rules), *(multiplier.id for multiplier in self.multipliers)}
+        for index, cap in enumerate(self.caps):
+            path = f"caps[{index}]"
+            if cap.id in taken:
+                raise ValueError(f"{path}.id: {cap.id!r} is used twice; give each cap and each rule a name of its own")
+            if cap.wallet is not None and cap.wallet not in self.wallets:
+                raise ValueError(f"{path}.wallet: {cap.wallet!r} is not one of {', '.join(self.wallets)}")
+            for number, rule in enumerate(cap.rules or ()):
+                if rule not in {each.id for each in self.rules}:
+                    raise ValueError(f"{path}.rules[{number}]: {rule!r} is no rule that earns by orders")
+            if not self.capped_by(cap):
+                raise ValueError(f"{path}.wallet: no rule gives points of {cap.wallet!r}; leave the cap out")
+            taken.add(cap.id)
+        return self
+
+    def capped_by(self, cap: CapDocument) -> list[str]:
+        """The rules that it holds for."""
+        return cap.rules or [rule.id for rule in self.rules if rule.wallet == cap.wallet]
+
+    @model_validator(mode="after")
     def _behaviours_fit(self) -> Self:
         parts: Mapping[str, Sequence[PayingDocument]] = {
             "behaviours": self.behaviours,
@@ -354,6 +378,7 @@ class ProgramDocument(Part):
             "tasks": self.tasks,
         }
         names = [*(rule.id for rule in self.rules), *(multiplier.id for multiplier in self.multipliers)]
+        names += [cap.id for cap in self.caps]
         check_fit(parts, names, self.wallets)
         return self
 
@@ -374,6 +399,7 @@ class ProgramDocument(Part):
             future_tolerance_us=self.future_tolerance,
             stacking=self.stacking,
             multipliers=tuple(each.to_domain(self.multiplied_by(each)) for each in self.multipliers),
+            caps=tuple(each.to_domain(self.capped_by(each)) for each in self.caps),
             behaviours=tuple(behaviour.to_domain() for behaviour in self.behaviours),
             streaks=tuple(streak.to_domain() for streak in self.streaks),
             tasks=tuple(task.to_domain() for task in self.tasks),

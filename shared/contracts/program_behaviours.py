@@ -8,8 +8,9 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from shared.contracts.program_fields import MAX_POINTS, Duration, Name, Part
 from shared.contracts.program_filters import WindowDocument
 from shared.domain.ids import RuleId, Wallet
-from shared.domain.program_behaviours import BehaviourRule, Floor, Period, Reference, Task, TaskStep, Times
+from shared.domain.program_behaviours import BehaviourRule, Floor, Reference, Task, TaskStep, Times
 from shared.domain.streak import AfterLast, Every, Streak, better_broken
+from shared.domain.tally import Period
 
 MAX_BEHAVIOURS = 200
 """Every behaviour meets every rule."""

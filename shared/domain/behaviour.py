@@ -1,14 +1,12 @@
 """Behaviours: what rules and tasks give or take for what a platform reports that a member did."""
 
 from collections.abc import Iterator
-from datetime import date, timedelta
-from typing import assert_never
 
 from shared.domain import task
 from shared.domain.facts import Behaviour
 from shared.domain.program import Program
-from shared.domain.program_behaviours import BehaviourRule, Period, Reference
-from shared.domain.tally import Tallies, TallyKey
+from shared.domain.program_behaviours import BehaviourRule, Reference
+from shared.domain.tally import Tallies, TallyKey, first_day
 from shared.domain.time import Calendar
 from shared.domain.verdict import Grant, Penalty, Reason, Verdict
 
@@ -82,7 +80,7 @@ def _limits(rule: BehaviourRule, behaviour: Behaviour, calendar: Calendar) -> Li
         return Reason.BEHAVIOUR_OUT_OF_TIME
     limits: Limits = {}
     if rule.times is not None:
-        period = _first_day(rule, rule.times.per, calendar.day_of(at), calendar)
+        period = first_day(rule.times.per, rule.during, calendar.day_of(at), calendar)
         limits[TallyKey(f"{rule.rule_id}:{rule.times.per}", period)] = (rule.times.at_most, Reason.LIMIT_REACHED)
     if rule.once_for is not None:
         about = behaviour.order_id if rule.once_for is Reference.ORDER else behaviour.subject
@@ -90,20 +88,3 @@ def _limits(rule: BehaviourRule, behaviour: Behaviour, calendar: Calendar) -> Li
             return Reason.REFERENCE_MISSING
         limits[TallyKey(f"{rule.rule_id}:{rule.once_for}:{about}", None)] = (1, Reason.REFERENCE_ALREADY_COUNTED)
     return limits
-
-
-def _first_day(rule: BehaviourRule, per: Period, day: date, calendar: Calendar) -> date | None:
-    """The first day of the period in which a rule counts what happens on a day."""
-    match per:
-        case Period.DAY:
-            return day
-        case Period.WEEK:
-            return day - timedelta(days=day.weekday())
-        case Period.MONTH:
-            return day.replace(day=1)
-        case Period.CAMPAIGN:
-            return None if rule.during is None else calendar.day_of(rule.during.begins_at)
-        case Period.EVER:
-            return None
-        case _:
-            assert_never(per)

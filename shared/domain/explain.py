@@ -49,6 +49,8 @@ class Reason(StrEnum):
     LESS_THAN_A_POINT = "less_than_a_point"
     OTHER_OF_GROUP = "other_of_group"
     """Only one rule of its group gives, and it was another one."""
+    CUT = "cut"
+    """A limit or a cap had no room for what it would have given."""
     NO_RULE_GAVE = "no_rule_gave"
     """None of the rules that it multiplies gave anything."""
     UNEXPLAINED = "unexplained"
@@ -61,7 +63,7 @@ class Silence:
 
     `had` is what the order had and `wanted` what would have done; `counted` is what the lines that count come to and
     `needed` from where on it gives, in minor units; `other` is the rule of its group that gave, `choice` how it was
-    chosen; `at` is when its time begins or ended.
+    chosen; `at` is when its time begins or ended; `cut` is how many points limits and caps took.
     """
 
     name: RuleId | MultiplierId
@@ -73,6 +75,7 @@ class Silence:
     other: RuleId | None = None
     choice: Choice | None = None
     at: Instant | None = None
+    cut: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,24 +120,26 @@ def basis_of_rated(rated: RatedOrder, exponent: int) -> Basis:
     return Basis(rated.occurred_at, rated.currency, exponent, cast("list[OrderLine]", lines), rated.bases, held)
 
 
-def silent_rules(basis: Basis, program: Program, gave: Collection[RuleId]) -> list[Silence]:
+def silent_rules(basis: Basis, program: Program, rated: RatedOrder, gave: Collection[RuleId]) -> list[Silence]:
     """The rules of the program that are not among those that gave something, each with the first reason."""
-    return [_why_rule(rule, basis, program, gave) for rule in program.rules if rule.rule_id not in gave]
+    return [_why_rule(rule, basis, program, rated) for rule in program.rules if rule.rule_id not in gave]
 
 
 def silent_multipliers(
-    basis: Basis, program: Program, gave: Collection[RuleId], added: Collection[MultiplierId]
+    basis: Basis, program: Program, rated: RatedOrder, gave: Collection[RuleId], added: Collection[MultiplierId]
 ) -> list[Silence]:
     """The multipliers of the program that are not among those that added something, each with the first reason."""
     return [
-        _why_multiplier(multiplier, basis, program, gave)
+        _why_multiplier(multiplier, basis, program, rated, gave)
         for multiplier in program.multipliers
         if multiplier.multiplier_id not in added
     ]
 
 
-def _why_rule(rule: Rule, basis: Basis, program: Program, gave: Collection[RuleId]) -> Silence:
+def _why_rule(rule: Rule, basis: Basis, program: Program, rated: RatedOrder) -> Silence:
     name = rule.rule_id
+    if name in rated.points:
+        return Silence(name, Reason.CUT, cut=rated.trimmed.get(name))
     early_or_late = _out_of_time(name, rule.during, basis.paid_at)
     if early_or_late is not None:
         return early_or_late
@@ -142,10 +147,12 @@ def _why_rule(rule: Rule, basis: Basis, program: Program, gave: Collection[RuleI
         return Silence(name, Reason.NOT_KEPT)
     if rule.first_order and not basis.held.get("first_order"):
         return Silence(name, Reason.NOT_FIRST_ORDER)
-    return _other_order(name, rule.match, basis.held) or _too_little(rule, basis) or _alone(rule, basis, program, gave)
+    return _other_order(name, rule.match, basis.held) or _too_little(rule, basis) or _alone(rule, basis, program, rated)
 
 
-def _why_multiplier(multiplier: Multiplier, basis: Basis, program: Program, gave: Collection[RuleId]) -> Silence:
+def _why_multiplier(
+    multiplier: Multiplier, basis: Basis, program: Program, rated: RatedOrder, gave: Collection[RuleId]
+) -> Silence:
     name = multiplier.multiplier_id
     early_or_late = _out_of_time(name, multiplier.during, basis.paid_at)
     if early_or_late is not None:
@@ -161,7 +168,8 @@ def _why_multiplier(multiplier: Multiplier, basis: Basis, program: Program, gave
         return Silence(name, reason, had=tier, wanted=tuple(multiplier.factor.factors))
     if not any(rule_id in multiplier.rules for rule_id in gave):
         return Silence(name, Reason.NO_RULE_GAVE, wanted=tuple(sorted(multiplier.rules)))
-    return Silence(name, Reason.LESS_THAN_A_POINT)
+    was_cut = any(rule_id in multiplier.rules for rule_id in rated.trimmed)
+    return Silence(name, Reason.CUT if was_cut else Reason.LESS_THAN_A_POINT)
 
 
 def _out_of_time(name: RuleId | MultiplierId, during: Window | None, paid_at: Instant) -> Silence | None:
@@ -226,15 +234,15 @@ def _too_little(rule: Rule, basis: Basis) -> Silence | None:
     return Silence(rule.rule_id, reason, counted=total, needed=short) if total < short else None
 
 
-def _alone(rule: Rule, basis: Basis, program: Program, gave: Collection[RuleId]) -> Silence:
+def _alone(rule: Rule, basis: Basis, program: Program, rated: RatedOrder) -> Silence:
     """Why a rule gave nothing for an order that it looks at: by what it would give if it were the only one."""
-    only = replace(program, rules=(rule,), groups={}, base=PLAIN)
+    only = replace(program, rules=(rule,), groups={}, caps=(), base=PLAIN)
     profile, first_order = _profile_of(basis, program), bool(basis.held.get("first_order"))
     _, granted = rate(_order_of(basis), only, profile, first_order=first_order)
     if not granted:
         return Silence(rule.rule_id, Reason.LESS_THAN_A_POINT)
     for other in program.rules:
-        if rule.group is not None and other.group == rule.group and other.rule_id in gave:
+        if rule.group is not None and other.group == rule.group and other.rule_id in rated.points:
             choice = program.groups[rule.group]
             return Silence(rule.rule_id, Reason.OTHER_OF_GROUP, other=other.rule_id, choice=choice)
     return Silence(rule.rule_id, Reason.UNEXPLAINED)

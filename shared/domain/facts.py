@@ -9,7 +9,18 @@ from datetime import date
 from enum import StrEnum
 from typing import TypedDict
 
-from shared.domain.ids import EventId, EventSource, LineId, MemberId, OrderId, RefundId, RuleId, Wallet
+from shared.domain.ids import (
+    EventId,
+    EventSource,
+    ImportId,
+    LineId,
+    LotId,
+    MemberId,
+    OrderId,
+    RefundId,
+    RuleId,
+    Wallet,
+)
 from shared.domain.member import Profile
 from shared.domain.time import Instant
 
@@ -90,7 +101,12 @@ class Refund:
 
 @dataclass(slots=True)
 class Adjustment:
-    """An operator gives points, or with a negative number takes them. `actor` and `reason` are for the record."""
+    """An operator gives points, or with a negative number takes them.
+
+    What is given ends at `expires_at`; None: as the wallet's points do. What is taken comes from all that is available,
+    or with a `lot_id` from what is left of that lot, and then at most so many. `actor`, `reason` and the import that it
+    belongs to are for the record.
+    """
 
     member_id: MemberId
     wallet: Wallet
@@ -98,6 +114,9 @@ class Adjustment:
     actor: str
     reason: str
     occurred_at: Instant
+    expires_at: Instant | None = None
+    lot_id: LotId | None = None
+    import_id: ImportId | None = None
 
 
 @dataclass(slots=True)

@@ -9,8 +9,11 @@ LineId = NewType("LineId", str)
 EventId = NewType("EventId", str)
 EventSource = NewType("EventSource", str)
 RuleId = NewType("RuleId", str)
+CapId = NewType("CapId", str)
 MultiplierId = NewType("MultiplierId", str)
 Wallet = NewType("Wallet", str)
+AdjustmentId = NewType("AdjustmentId", str)
+ImportId = NewType("ImportId", str)
 
 LotId = NewType("LotId", int)
 """The number of a lot within its account: 1, 2, 3 … in the order of issue."""

@@ -102,6 +102,8 @@ class Outcome(StrEnum):
     """The steps of the task that are done lie too far from this one."""
     BEHAVIOUR_OUT_OF_TIME = "behaviour_out_of_time"
     """The rule applies during another time."""
+    CAPPED = "capped"
+    """The order is kept, but caps had no room for any of its points."""
     MEMBER_VERSION_NOT_NEWER = "member_version_not_newer"
     """What is known of the member is as new, or newer."""
     MEMBER_KNOWN = "member_known"
@@ -117,7 +119,9 @@ class Outcome(StrEnum):
     OVER_REFUNDED_NOTHING_TAKEN = "over_refunded_nothing_taken"
     """More was refunded than was paid. The order has no points left to take back."""
     NOTHING_TO_TAKE_BACK = "nothing_to_take_back"
-    """The refund is kept, but takes no point."""
+    """The refund is kept, but takes no point; or nothing is left of the lot that an adjustment takes from."""
+    TRIMMED = "trimmed"
+    """Points moved; caps had no room for all that the rules would have given."""
     OVER_REFUNDED = "over_refunded"
     """More was refunded than was paid, which counts as all of it. Points moved."""
     POSTED = "posted"
@@ -126,7 +130,7 @@ class Outcome(StrEnum):
     @property
     def moves_points(self) -> bool:
         """Whether an event of this outcome has a posting."""
-        return self in (Outcome.POSTED, Outcome.OVER_REFUNDED)
+        return self in (Outcome.POSTED, Outcome.TRIMMED, Outcome.OVER_REFUNDED)
 
 
 @dataclass(slots=True)
@@ -172,7 +176,7 @@ class RatedOrder:
     """An accepted order as it was rated. Frozen: a refund takes its share of these points, whatever the rules say then.
 
     By line: its id, category, pieces, minor units paid, base in minor units, and the points of each rule that gave
-    some. The limit of a rule does not show in these; `trimmed` says how many points it has taken. `counted` has the
+    some. What limits and caps took does not show in these; `trimmed` says how many it was. `counted` has the
     bases that a threshold counted, where its filter left lines out. `lots` are those that its points were issued into.
     `circumstances` are what else its program asked about; None where it asked for nothing.
     """

@@ -13,6 +13,7 @@ from shared.domain.filters import Birthday, Match, Window
 from shared.domain.ids import MultiplierId, ProgramVersion, RuleId, Wallet
 from shared.domain.multiplier import ByTier, Multiplier, Stacking
 from shared.domain.program_behaviours import BehaviourRule, Task
+from shared.domain.program_caps import Cap
 from shared.domain.streak import Streak
 from shared.domain.time import DAY_US, Calendar, Instant, add_months
 
@@ -206,6 +207,7 @@ class Program:
     """In the order in which they stack: those by tier come first, then the others as they were given."""
     parts: Mapping[tuple[RuleId, MultiplierId], Rule] = field(init=False, compare=False)
     """For what a multiplier adds to a rule: the rule by the name that the journal has for this part, `base/tier`."""
+    caps: tuple[Cap, ...] = ()
     behaviours: tuple[BehaviourRule, ...] = ()
     streaks: tuple[Streak, ...] = ()
     tasks: tuple[Task, ...] = ()

@@ -5,18 +5,7 @@ from enum import StrEnum
 
 from shared.domain.filters import Window
 from shared.domain.ids import RuleId, Wallet
-
-
-class Period(StrEnum):
-    """In what a rule counts how often it applied, in the program's zone."""
-
-    DAY = "day"
-    WEEK = "week"
-    """From Monday on."""
-    MONTH = "month"
-    CAMPAIGN = "campaign"
-    """The time that the rule names with `during`."""
-    EVER = "ever"
+from shared.domain.tally import Period
 
 
 @dataclass(frozen=True, slots=True)

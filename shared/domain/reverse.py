@@ -4,7 +4,7 @@ What is to be taken depends on the sums of all refunds alone, so it does not mat
 they come. Parts of lines are exact rationals, as (numerator, denominator); nothing is rounded before the points are.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import assert_never
@@ -109,17 +109,41 @@ def _is_kept(threshold: Threshold, remaining: Fraction, counted: int) -> bool:
             assert_never(threshold.on_refund)
 
 
-def take_back(
-    entry: Entry, order: RatedOrder, due: Iterable[tuple[Rule, int]], program: Program, effective_at: Instant
-) -> None:
-    """Take points of an order back, rule by rule: out of its pending lots, its own active ones, what of them ended
-    unspent, and other available lots in burn order; what is missing then follows the program's policy."""
-    for rule, points in due:
+@dataclass(frozen=True, slots=True)
+class Reversed:
+    """What refunds took back by rule, without what was written off, and whether they gave back more than was paid."""
+
+    taken: Mapping[RuleId, int]
+    too_much: bool
+
+
+def reverse(
+    entry: Entry,
+    order: RatedOrder,
+    before: Sequence[Refund],
+    after: Sequence[Refund],
+    program: Program,
+    effective_at: Instant,
+) -> Reversed:
+    """Take back what an order's refunds come to, less what it was before some of them. Refunds that do not fit the
+    order count nothing.
+
+    Rule by rule: out of the order's pending lots, its own active ones, what of them ended unspent, and other available
+    lots in burn order; what is missing then follows the program's policy.
+    """
+    now = refunded(order, [refund for refund in after if fits(refund, order)])
+    was = refunded(order, [refund for refund in before if fits(refund, order)])
+    earlier = {rule.rule_id: points for rule, points in claws(order, was.parts, program)}
+    taken: dict[RuleId, int] = {}
+    for rule, together in claws(order, now.parts, program):
+        points = together - earlier[rule.rule_id]
         missing = _take_own(entry, order, rule, points, effective_at)
         policy = program.wallets[rule.wallet]
         missing = take_available(entry, policy, missing, CLAWED_BACK, rule.rule_id, order.order_id)
         if missing:
             _fall_short(entry, order.order_id, rule, missing, program.refunds.shortfall)
+        taken[rule.rule_id] = points - (missing if program.refunds.shortfall is Shortfall.CLIP else 0)
+    return Reversed(taken, now.too_much)
 
 
 def _take_own(entry: Entry, order: RatedOrder, rule: Rule, points: int, effective_at: Instant) -> int:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from shared.domain.decide import decide
-from shared.domain.facts import Event, Refund, Sweep
-from shared.domain.ids import EventId, EventSource, MemberId, RuleId, Shard
+from shared.domain.facts import Adjustment, Event, Refund, Sweep
+from shared.domain.ids import EventId, EventSource, LotId, MemberId, RuleId, Shard
 from shared.domain.member import Profile
-from shared.domain.model import Account, Decision, Outcome, Posting, RatedOrder
+from shared.domain.model import Account, Bucket, Decision, Outcome, Posting, RatedOrder
 from shared.domain.program import Programs
 from shared.domain.streak import StreakDay
 from shared.domain.tally import TallyKey
@@ -49,6 +49,16 @@ class KeptRefund:
 
 
 @dataclass(slots=True)
+class KeptAdjustment:
+    """An adjustment to keep: how many of its points moved, and the lot that it made or had to take from."""
+
+    event: Event
+    adjustment: Adjustment
+    moved: int
+    lot_id: LotId | None
+
+
+@dataclass(slots=True)
 class Plan:
     """What a batch writes."""
 
@@ -58,6 +68,7 @@ class Plan:
     profiles: dict[tuple[Shard, MemberId], tuple[int, Profile]] = field(default_factory=dict)
     tallies: dict[tuple[Shard, MemberId, TallyKey], int] = field(default_factory=dict)
     days: dict[tuple[Shard, MemberId, RuleId, date], StreakDay] = field(default_factory=dict)
+    adjustments: list[KeptAdjustment] = field(default_factory=list)
     consumed: list[tuple[Consumed, Outcome]] = field(default_factory=list)
     postings: list[tuple[Shard, Posting]] = field(default_factory=list)
     dead_letters: Sequence[DeadLetter] = ()
@@ -100,6 +111,8 @@ def _decide(
     if decision.refund is not None and isinstance(event, Event):
         number = len(decision.account.orders[decision.refund.order_id].refunds)
         planned.refunds.append(KeptRefund(shard, event, decision.refund, number, decision.outcome))
+    if isinstance(event, Event) and isinstance(event.fact, Adjustment):
+        planned.adjustments.append(_kept(event, event.fact, decision))
     _keep_habits(decision, planned, shard)
     return decision.outcome
 
@@ -115,6 +128,19 @@ def _keep_habits(decision: Decision, planned: Plan, shard: Shard) -> None:
             planned.days[shard, member_id, streak, day] = each
     if decision.member is not None:
         planned.profiles[shard, member_id] = (decision.member.version, decision.member.profile)
+
+
+def _kept(event: Event, adjustment: Adjustment, decision: Decision) -> KeptAdjustment:
+    moved, lot_id = 0, adjustment.lot_id
+    for posting in decision.postings:
+        if posting.event is event.ref:
+            for movement in posting.movements:
+                # Movements between other buckets repay debts.
+                if movement.from_bucket is Bucket.ISSUED:
+                    moved, lot_id = movement.amount, movement.lot_id
+                elif movement.to_bucket is Bucket.ADJUSTED:
+                    moved += movement.amount
+    return KeptAdjustment(event, adjustment, moved, lot_id)
 
 
 def _dedupe(

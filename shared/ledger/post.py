@@ -56,19 +56,37 @@ class Poster:
             try:
                 return await post(self._pool, batch, self.programs, self._shards)
             except StaleProgramsError:
-                self.programs = await load_programs(self._pool)
-                log.info("another version of the program is known now", versions=len(self.programs))
+                await self._learn()
+
+    async def rehearse(self, batch: Batch) -> Plan:
+        """What posting a batch would write now. Nothing is written."""
+        while True:
+            try:
+                async with writing(self._pool) as connection:
+                    await check_programs(connection, self.programs)
+                    return await _plan(connection, batch, self.programs, self._shards)
+            except StaleProgramsError:
+                await self._learn()
+
+    async def _learn(self) -> None:
+        self.programs = await load_programs(self._pool)
+        log.info("another version of the program is known now", versions=len(self.programs))
 
 
 async def _post(connection: Connection, batch: Batch, programs: Programs, shards: int) -> Posted:
     await check_programs(connection, programs)
     await _advance_offsets(connection, batch)
+    planned = await _plan(connection, batch, programs, shards)
+    await _write(connection, planned, batch.limits, shards)
+    return _counted(planned)
+
+
+async def _plan(connection: Connection, batch: Batch, programs: Programs, shards: int) -> Plan:
+    """What a batch comes to, with the rows locked that it changes."""
     events: list[Event | Sweep] = [*[item.event for item in batch.events], *batch.sweeps]
     accounts, shard_by_member = await lock_accounts(connection, events, shards, programs)
     digests = await _find_consumed(connection, batch.events, shards)
-    planned = plan(batch, State(accounts, shard_by_member, digests), programs)
-    await _write(connection, planned, batch.limits, shards)
-    return _counted(planned)
+    return plan(batch, State(accounts, shard_by_member, digests), programs)
 
 
 def _counted(planned: Plan) -> Posted:
@@ -92,6 +110,7 @@ async def _write(connection: Connection, planned: Plan, limits: LetterLimits | N
     await habits.write_profiles(connection, planned.profiles)
     await habits.write_tallies(connection, planned.tallies)
     await habits.write_streak_days(connection, planned.days)
+    await write.write_adjustments(connection, planned.adjustments, shards)
     await write_dead_letters(connection, planned.dead_letters)
     await check_limits(connection, planned.dead_letters, limits)
     await write.write_consumed(connection, planned.consumed, shards)

@@ -7,7 +7,7 @@ from typing import assert_never
 
 import orjson
 
-from shared.domain import behaviour, check_in
+from shared.domain import behaviour, cap, check_in
 from shared.domain.facts import Adjustment, Behaviour, CheckIn, Event, MemberChange, Order, Refund, Sweep
 from shared.domain.ids import LotId, MemberId, OrderId, RuleId, Shard, Wallet
 from shared.domain.model import Account, Bucket, Debt, Lot
@@ -32,9 +32,9 @@ async def lock_accounts(
     """
     needs = _needs(events, shards, programs)
     rows = await connection.fetch(statements.LOCK_ACCOUNTS, list(needs.shards.values()), list(needs.shards))
+    if len(rows) < len(needs.shards):
+        rows = [*rows, *await _lock_unseen(connection, needs, rows)]
     accounts = _accounts(rows, needs)
-    if newcomers := {needs.shards[member_id] for member_id, account in accounts.items() if account.version == 0}:
-        await connection.execute(statements.LOCK_NEWCOMERS, sorted(newcomers))
     await _load(connection, accounts, needs, programs)
     return accounts, needs.shards
 
@@ -80,6 +80,27 @@ async def _load(connection: Connection, accounts: Accounts, needs: "_Needs", pro
     await _load_habits(connection, accounts, needs, programs)
 
 
+async def _lock_unseen(connection: Connection, needs: "_Needs", seen: Sequence[Record]) -> Sequence[Record]:
+    """Members that nobody has seen have no account to lock. Let a refund of theirs, or a habit, be posted by nobody
+    else at the same time: an order would not know of its refund, nor two behaviours of each other's tally.
+
+    Returns the accounts that have come up until it was this transaction's turn.
+    """
+    known = {row["member_id"] for row in seen}
+    alone: dict[Shard, bool] = {}
+    again: list[MemberId] = []
+    for member_id, shard in needs.shards.items():
+        if member_id not in known:
+            alone[shard] = alone.get(shard, False) or member_id in needs.alone
+            if member_id in needs.alone:
+                again.append(member_id)
+    shards = sorted(alone)
+    await connection.fetch(statements.LOCK_UNSEEN, shards, [alone[shard] for shard in shards])
+    if not again:
+        return ()
+    return await connection.fetch(statements.LOCK_ACCOUNTS, [needs.shards[member_id] for member_id in again], again)
+
+
 @dataclass(slots=True)
 class _Needs:
     """What the events of a batch need: the members' shards, up to when their lots, and which orders. `takes` are the
@@ -90,6 +111,8 @@ class _Needs:
     orders: dict[tuple[MemberId, OrderId], bool] = field(default_factory=dict)
     """Whether the lines of each are needed too."""
     takes: set[MemberId] = field(default_factory=set)
+    alone: set[MemberId] = field(default_factory=set)
+    """Of whom something is kept that another batch must not miss, though there may be no account to lock."""
     changes: set[MemberId] = field(default_factory=set)
     """Of whom the batch says who they are."""
     tallies: set[tuple[MemberId, TallyKey]] = field(default_factory=set)
@@ -115,9 +138,14 @@ def _add_needs(needs: _Needs, event: Event, programs: Programs) -> None:
     """What deciding an event takes beside the account itself."""
     fact = event.fact
     member_id = fact.member_id
+    if not isinstance(fact, Order | Adjustment):
+        needs.alone.add(member_id)
     match fact:
         case Order():
             needs.orders.setdefault((member_id, fact.order_id), False)
+            program = programs.in_force(fact.occurred_at)
+            if program is not None and program.caps:
+                needs.tallies.update((member_id, key) for key in cap.needs(program, fact.occurred_at))
         case Refund():
             needs.orders[member_id, fact.order_id] = True
             needs.takes.add(member_id)
@@ -125,20 +153,26 @@ def _add_needs(needs: _Needs, event: Event, programs: Programs) -> None:
             needs.takes.add(member_id)
         case MemberChange():
             needs.changes.add(member_id)
-        case CheckIn():
-            program = programs.in_force(fact.occurred_at)
-            need = None if program is None else check_in.needs(fact, program, event.arrived_at)
-            if need is not None:
-                key = member_id, need.streak
-                needs.first_days[key] = min(need.first_day, needs.first_days.get(key, need.first_day))
-        case Behaviour():
-            program = programs.in_force(fact.occurred_at)
-            if program is not None:
-                if behaviour.takes(fact, program):
-                    needs.takes.add(member_id)
-                needs.tallies.update((member_id, key) for key in behaviour.needs(fact, program))
+        case CheckIn() | Behaviour():
+            _add_habit_needs(needs, event, fact, programs)
         case _:
             assert_never(fact)
+
+
+def _add_habit_needs(needs: _Needs, event: Event, fact: CheckIn | Behaviour, programs: Programs) -> None:
+    program = programs.in_force(fact.occurred_at)
+    if program is None:
+        return
+    member_id = fact.member_id
+    if isinstance(fact, CheckIn):
+        need = check_in.needs(fact, program, event.arrived_at)
+        if need is not None:
+            key = member_id, need.streak
+            needs.first_days[key] = min(need.first_day, needs.first_days.get(key, need.first_day))
+        return
+    if behaviour.takes(fact, program):
+        needs.takes.add(member_id)
+    needs.tallies.update((member_id, key) for key in behaviour.needs(fact, program))
 
 
 def _owes(account: Account) -> bool:
@@ -239,6 +273,11 @@ async def _load_habits(connection: Connection, accounts: Accounts, needs: _Needs
         await load_profiles(connection, accounts, asked)
     if buyers and programs.ask_first_order:
         await load_first_orders(connection, accounts, buyers)
+    for (member_id, order_id), refunded in needs.orders.items():
+        known = accounts[member_id].orders.get(order_id)
+        if refunded and known is not None and known.rated is not None:
+            program = programs.version(known.rated.program_version)
+            needs.tallies.update((member_id, key) for key in cap.needs(program, known.rated.occurred_at))
     if needs.tallies:
         await load_tallies(connection, accounts, needs.shards, needs.tallies)
     if needs.first_days:

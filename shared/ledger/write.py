@@ -12,7 +12,7 @@ from shared.ledger import statements
 from shared.ledger.batch import Consumed
 from shared.ledger.database import Connection, copy
 from shared.ledger.orders import dump_lines, dump_refund
-from shared.ledger.plan import Change, KeptRefund
+from shared.ledger.plan import Change, KeptAdjustment, KeptRefund
 from shared.ledger.sharding import shard_of
 
 Row = tuple[object, ...]
@@ -42,6 +42,21 @@ _REFUNDS = (
     "event_id",
     "outcome",
     "parts",
+)
+_ADJUSTMENTS = (
+    "shard",
+    "source",
+    "event_id",
+    "member_id",
+    "wallet",
+    "points",
+    "moved",
+    "lot_id",
+    "expires_at",
+    "import_id",
+    "actor",
+    "reason",
+    "occurred_at",
 )
 _CONSUMED = ("shard", "source", "event_id", "event_type", "member_id", "digest", "outcome")
 _POSTINGS = (
@@ -164,6 +179,32 @@ async def write_refunds(connection: Connection, refunds: Iterable[KeptRefund]) -
         for kept in refunds
     ]
     await copy(connection, "refunds", _REFUNDS, rows)
+
+
+async def write_adjustments(connection: Connection, adjustments: Iterable[KeptAdjustment], shards: int) -> None:
+    """Keep what operators gave and took, with who and why, in the order of their keys as `write_consumed` does."""
+    rows: list[Row] = []
+    for kept in adjustments:
+        ref, adjustment = kept.event.ref, kept.adjustment
+        rows.append(
+            (
+                shard_of(ref.event_id, shards),
+                ref.source,
+                ref.event_id,
+                adjustment.member_id,
+                adjustment.wallet,
+                adjustment.points,
+                kept.moved,
+                kept.lot_id,
+                adjustment.expires_at,
+                adjustment.import_id,
+                adjustment.actor,
+                adjustment.reason,
+                adjustment.occurred_at,
+            )
+        )
+    rows.sort(key=itemgetter(0, 1, 2))
+    await copy(connection, "adjustments", _ADJUSTMENTS, rows)
 
 
 async def write_consumed(connection: Connection, consumed: Iterable[tuple[Consumed, Outcome]], shards: int) -> None:

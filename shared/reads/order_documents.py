@@ -26,10 +26,9 @@ def rating_document(rated: RatedOrder, basis: Basis, program: Program, issued: S
             added.setdefault(rule_id, {})[multiplier_id] = movement.amount
         else:
             own[movement.rule_id] = movement.amount
-    gave = [rule for rule in program.rules if rule.rule_id in rated.points]
+    gave = {*own, *added}
     multipliers = {multiplier_id for parts in added.values() for multiplier_id in parts}
     wallets = {rule.rule_id: rule.wallet for rule in program.rules}
-    without = [rule.rule_id for rule in gave]
     return {
         "lines": _lines(rated, basis.held),
         "rules": [
@@ -43,15 +42,16 @@ def rating_document(rated: RatedOrder, basis: Basis, program: Program, issued: S
                 ],
                 "trimmed": rated.trimmed.get(rule.rule_id, 0),
             }
-            for rule in gave
+            for rule in program.rules
+            if rule.rule_id in rated.points
         ],
         "silent_rules": [
             {"rule": silence.name, "wallet": wallets[RuleId(silence.name)], **_reason(silence, rated, program)}
-            for silence in silent_rules(basis, program, without)
+            for silence in silent_rules(basis, program, rated, gave)
         ],
         "silent_multipliers": [
             {"multiplier": silence.name, **_reason(silence, rated, program)}
-            for silence in silent_multipliers(basis, program, without, multipliers)
+            for silence in silent_multipliers(basis, program, rated, gave, multipliers)
         ],
     }
 

@@ -27,6 +27,7 @@ _SENTENCES: Mapping[Reason, str] = {
     Reason.BELOW_STEP: "The goods that count come to {counted}; it gives for every full {needed}.",
     Reason.LESS_THAN_A_POINT: "What it gives for this order is less than a whole point.",
     Reason.OTHER_OF_GROUP: "Of its group only one rule gives, and {other} {chosen}.",
+    Reason.CUT: "A limit or a cap of the program had no room left for what it would have given.",
     Reason.NO_RULE_GAVE: "The rules that it makes more of ({wanted}) gave nothing.",
     Reason.UNEXPLAINED: "What was kept with the order does not say why.",
 }
@@ -64,6 +65,8 @@ _OUTCOMES: Mapping[Outcome, str] = {
     Outcome.BALANCE_LIMIT_REACHED: "Nobody can have so many points, so it was refused.",
     Outcome.MEMBER_KNOWN: "What the shop knows of the member was taken note of.",
     Outcome.MEMBER_VERSION_NOT_NEWER: "Something newer was known of the member already.",
+    Outcome.CAPPED: "It counts, but the caps of the program had no room left for any of its points.",
+    Outcome.TRIMMED: "Points moved; the caps of the program had no room for all that the rules would have given.",
     Outcome.POSTED: "Points moved.",
 }
 

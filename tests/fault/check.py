@@ -7,8 +7,9 @@ from services.cli.verify.run import verify
 from shared.cache.balances import BalanceCache
 from shared.domain.ids import MemberId
 from shared.ledger.database import Pool, Role
-from shared.settings import ORDER_PAID, Settings
+from shared.settings import Settings
 from shared.setup import open_ledger
+from shared.stream.topics import INPUTS
 from tests.fault.content import Content, content_of_ledger
 from tests.fault.events import SHARDS
 
@@ -28,20 +29,20 @@ async def differences(settings: Settings, expected: Content, *, cache_is_whole: 
 
 
 async def _offsets(settings: Settings, pool: Pool) -> list[str]:
-    """Everything was read: the stored offsets are the log's ends."""
+    """Everything was read: the stored offsets are the ends of the logs of both topics."""
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka)
     await consumer.start()
     try:
-        topic = settings.topic(ORDER_PAID)
-        ends = await consumer.end_offsets([TopicPartition(topic, number) for number in range(SHARDS)])
+        partitions = [TopicPartition(settings.topic(name), number) for name in INPUTS for number in range(SHARDS)]
+        ends = await consumer.end_offsets(partitions)
     finally:
         await consumer.stop()
-    rows = await pool.fetch("SELECT partition, next_offset FROM consumer_offsets WHERE topic = $1", topic)
-    stored = {row["partition"]: row["next_offset"] for row in rows}
+    rows = await pool.fetch("SELECT topic, partition, next_offset FROM consumer_offsets")
+    stored = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
     return [
-        f"partition {partition.partition} ends at {end}, read up to {stored.get(partition.partition)}"
+        f"{partition.topic}/{partition.partition} ends at {end}, read up to {stored.get(partition)}"
         for partition, end in ends.items()
-        if stored.get(partition.partition, 0) != end
+        if stored.get(partition, 0) != end
     ]
 
 

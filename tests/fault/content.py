@@ -7,9 +7,10 @@ from typing import Any
 
 import orjson
 
+from shared.domain.ids import EventId, EventSource, RefundId
 from shared.domain.model import Balances
 from shared.ledger.database import Pool
-from shared.ledger.orders import dump_lines
+from shared.ledger.orders import dump_lines, dump_refund
 from shared.ledger.write import dump_balances
 from shared.simulation import Simulation
 
@@ -25,9 +26,11 @@ class Content:
     postings: Mapping[Any, Any]
     """By member and version."""
     lots: Mapping[Any, Any]
-    """The open ones, by member and number."""
+    """Those in which something is left, or of which something ended unspent, by member and number."""
     debts: Mapping[Any, Any]
     orders: Mapping[Any, Any]
+    refunds: Mapping[Any, Any]
+    """Outcome and parts, by member, order and number."""
     outcomes: Mapping[Any, Any]
     """By source and id of the event."""
     dead_letters: Mapping[Any, Any]
@@ -55,8 +58,13 @@ class Content:
         return told
 
 
-def content_of_simulation(simulation: Simulation) -> Content:
-    """What the pure core made of the events."""
+def content_of_simulation(simulation: Simulation, told_by: Mapping[RefundId, tuple[EventSource, EventId]]) -> Content:
+    """What the pure core made of the events; `told_by` is the event that told of each refund."""
+    outcomes = {
+        (source, event_id): outcome
+        for member in simulation.members.values()
+        for source, event_id, outcome in member.outcomes
+    }
     members = {member_id: member for member_id, member in simulation.members.items() if member.account.version}
     return Content(
         accounts={
@@ -97,10 +105,11 @@ def content_of_simulation(simulation: Simulation) -> Content:
                 lot.remaining,
                 lot.activates_at,
                 lot.expires_at,
+                lot.expired,
             )
             for member_id, member in members.items()
             for lot in member.account.lots.values()
-            if lot.remaining
+            if lot.remaining or lot.expired
         },
         debts={
             (member_id, number): (debt.wallet, debt.order_id, debt.amount)
@@ -118,11 +127,13 @@ def content_of_simulation(simulation: Simulation) -> Content:
             for member_id, member in simulation.members.items()
             for rated in member.orders
         },
-        outcomes={
-            (source, event_id): outcome
-            for member in simulation.members.values()
-            for source, event_id, outcome in member.outcomes
+        refunds={
+            (member_id, order_id, number): (outcomes[told_by[refund.refund_id]], orjson.loads(dump_refund(refund)))
+            for member_id, member in simulation.members.items()
+            for order_id, known in member.account.orders.items()
+            for number, refund in enumerate(known.refunds, 1)
         },
+        outcomes=outcomes,
         dead_letters=Counter(refused.path for refused in simulation.refused),
     )
 
@@ -154,8 +165,8 @@ async def content_of_ledger(pool: Pool) -> Content:
         lots={
             (row["member_id"], row["lot_id"]): tuple(row)[2:]
             for row in await pool.fetch(
-                "SELECT member_id, lot_id, wallet, order_id, issued, remaining, activates_at, expires_at"
-                " FROM lots WHERE remaining > 0"
+                "SELECT member_id, lot_id, wallet, order_id, issued, remaining, activates_at, expires_at, expired"
+                " FROM lots WHERE remaining > 0 OR expired > 0"
             )
         },
         debts={
@@ -167,6 +178,10 @@ async def content_of_ledger(pool: Pool) -> Content:
             for row in await pool.fetch(
                 "SELECT member_id, order_id, occurred_at, currency, paid, program_version, lines FROM orders"
             )
+        },
+        refunds={
+            (row["member_id"], row["order_id"], row["refund_no"]): (row["outcome"], orjson.loads(row["parts"]))
+            for row in await pool.fetch("SELECT * FROM refunds")
         },
         outcomes={
             (row["source"], row["event_id"]): row["outcome"]

@@ -65,7 +65,7 @@ async def prepared(servers: Servers, folder: Path, outages_s: Sequence[float]) -
     await create_database(servers.addresses.postgres, template)
     await migrate(Settings(postgres=servers.addresses.postgres, installation=template).database)
     events = make_events()
-    yield Ring(servers, template, events, content_of_simulation(events.simulate()), folder, outages_s)
+    yield Ring(servers, template, events, content_of_simulation(events.simulate(), events.told_by), folder, outages_s)
 
 
 async def play(ring: Ring, seed: int, fault: Fault | None = None) -> Outcome:

@@ -16,15 +16,17 @@ from shared.cache.balances import CACHE_ERRORS, BalanceCache
 from shared.domain.ids import Shard
 from shared.domain.time import Instant, datetime_of, unix_ms
 from shared.ledger.database import CONNECTION_ERRORS
-from shared.settings import ORDER_PAID, POINTS_CHANGED, Settings
+from shared.settings import POINTS_CHANGED, Settings
 from tests.fault.events import SHARDS, Events, Sent
 from tests.fault.servers import Servers
 from tests.fault.waiting import LIMIT_S, NeverError, until
 from tests.fault.workers import Running, Team
 
-CHUNKS = 12
+CHUNK = 200
+"""So many messages at most are sent at once."""
+
 HELD_BACK = 3
-"""So many of the chunks are sent only when the fault has struck, so that there is always something left to do."""
+"""So many of the phases are sent only when the fault has struck, so that there is always something left to do."""
 
 AHEAD_MAX = 400
 """The events run ahead of the workers by so many at most, as in a replay that the workers keep up with."""
@@ -73,7 +75,7 @@ class Scene:
         self._connection: asyncpg.Connection | None = None
         self._talking = asyncio.Lock()
         self._sent = 0
-        self._ends = [0] * SHARDS
+        self._ends: dict[tuple[str, int], int] = {}
         self._held = asyncio.Event()
         self._fed = asyncio.Event()
 
@@ -171,7 +173,7 @@ class Scene:
         await until(is_set, what, limit_s=FEED_LIMIT_S)
 
     async def _all_read(self) -> bool:
-        return await self._read() >= sum(self._ends)
+        return await self._read() >= sum(self._ends.values())
 
     async def feed(self) -> None:
         """Send all events, and let the replay's time pass with them."""
@@ -182,17 +184,19 @@ class Scene:
         await producer.start()
         try:
             await self.begun.wait()
-            size = -(-len(self._events.messages) // CHUNKS)
-            for number in range(CHUNKS):
-                chunk = self._events.messages[number * size : (number + 1) * size]
-                if number == CHUNKS - HELD_BACK:
+            phases = self._events.phases
+            for number, phase in enumerate(phases):
+                if number == len(phases) - HELD_BACK:
                     self._held.set()
                     await self.struck.wait()
-                await self._send(producer, chunk)
-                await self._pass_time(chunk[-1].arrived_at)
-                await self._until_near()
-            await until(self._all_read, "all events are read")
+                for first in range(0, len(phase), CHUNK):
+                    chunk = phase[first : first + CHUNK]
+                    await self._send(producer, chunk)
+                    await self._pass_time(chunk[-1].arrived_at)
+                    await self._until_near()
+                await until(self._all_read, "all events of a phase are read", limit_s=FEED_LIMIT_S)
             await self._send(producer, self._events.copies)
+            await until(self._all_read, "all events are read", limit_s=FEED_LIMIT_S)
         finally:
             with suppress(TimeoutError):  # it waits for a broker that a round which failed has left dead
                 await asyncio.wait_for(producer.stop(), STOP_LIMIT_S)
@@ -200,25 +204,29 @@ class Scene:
         self._fed.set()
 
     async def _send(self, producer: AIOKafkaProducer, messages: Sequence[Sent]) -> None:
-        topic = self.settings.topic(ORDER_PAID)
         acknowledged = [
             await producer.send(
-                topic, item.value, key=item.key, partition=item.partition, timestamp_ms=unix_ms(item.arrived_at)
+                self.settings.topic(item.topic),
+                item.value,
+                key=item.key,
+                partition=item.partition,
+                timestamp_ms=unix_ms(item.arrived_at),
             )
             for item in messages
         ]
         for found in await asyncio.gather(*acknowledged):
-            self._ends[found.partition] = max(self._ends[found.partition], found.offset + 1)
+            partition = (found.topic, found.partition)
+            self._ends[partition] = max(self._ends.get(partition, 0), found.offset + 1)
         self._sent += len(messages)
 
     @property
     def sent_again(self) -> int:
         """How many messages the producer sent a second time by itself, when a broker died that owed it an answer."""
-        return sum(self._ends) - self._sent
+        return sum(self._ends.values()) - self._sent
 
     async def _until_near(self) -> None:
         async def near() -> bool:
-            return await self._read() >= sum(self._ends) - AHEAD_MAX
+            return await self._read() >= sum(self._ends.values()) - AHEAD_MAX
 
         await until(near, "the workers keep up", limit_s=FEED_LIMIT_S)
 

@@ -52,6 +52,10 @@ def test_it_speaks_of_every_address() -> None:
         "/v1/members/{member_id}/statement",
         "/v1/orders/{order_id}/points",
         "/v1/preview/order",
+        "/v1/members/{member_id}/adjustments",
+        "/v1/adjustments",
+        "/v1/adjustments/{adjustment_id}/approve",
+        "/v1/adjustments/{adjustment_id}/reject",
         "/health/live",
         "/health/ready",
     }
@@ -63,14 +67,14 @@ def test_it_speaks_of_every_address() -> None:
 def test_every_response_has_examples_that_keep_its_schema(path: str, status: str, response: Document) -> None:
     (media_type, content), *others = response["content"].items()
     assert not others
-    assert media_type == ("application/json" if status == "200" else "application/problem+json")
+    assert media_type == ("application/json" if status < "300" else "application/problem+json")
     examples = (
         [content["example"]] if "example" in content else [item["value"] for item in content["examples"].values()]
     )
     assert examples
     for example in examples:
         validator(content["schema"]).validate(example)
-        if status != "200":
+        if status >= "300":
             assert example["status"] == int(status)
             assert example["type"] in {problem.value.type for problem in ProblemType}
 

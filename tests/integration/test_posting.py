@@ -18,7 +18,7 @@ from shared.ledger.programs import load_programs
 from shared.ledger.sharding import shard_of
 from shared.settings import Settings
 from shared.setup import open_ledger
-from tests.support.orders import NOON, consumed, message_of, refunded
+from tests.support.orders import NOON, consumed, message_of, refund_consumed
 from tests.support.unchanging import assert_append_only
 
 SHARDS = 4
@@ -111,6 +111,19 @@ async def test_two_workers_with_the_same_events_count_each_once(ledger: Pool, pr
     assert sum(result.postings for result in results) == 200
     assert sum(result.duplicates for result in results) == 400
     assert await ledger.fetchval("SELECT count(*) FROM postings") == 200
+
+
+async def test_a_refund_and_its_order_see_each_other_when_two_workers_have_them_and_nobody_knows_the_member(
+    ledger: Pool, programs: Programs
+) -> None:
+    members = [f"member-{number}" for number in range(40)]
+    orders = [Batch(events=[consumed(f"o-{member_id}", member_id)]) for member_id in members]
+    refunds = [Batch(events=[refund_consumed(f"o-{member_id}", member_id)]) for member_id in members]
+    await asyncio.gather(
+        *(post(ledger, batch, programs, SHARDS) for pair in zip(orders, refunds, strict=True) for batch in pair)
+    )
+    assert [await available(ledger, member_id) for member_id in members] == [0] * len(members)
+    assert await ledger.fetchval("SELECT count(*) FROM refunds") == len(members)
 
 
 async def test_positions_and_versions_have_no_gap_when_workers_meet(ledger: Pool, programs: Programs) -> None:
@@ -220,17 +233,3 @@ async def test_the_schema_belongs_to_the_migrator_alone(ledger: Pool) -> None:
     owners = await ledger.fetch("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'")
     assert [row["tableowner"] for row in owners] == [Role.MIGRATOR]
     assert await ledger.fetchval("SELECT has_schema_privilege('pointstream_writer', 'public', 'CREATE')") is False
-
-
-async def test_a_refund_and_the_first_order_of_a_member_that_meet_take_the_points_back(
-    ledger: Pool, programs: Programs
-) -> None:
-    members = [f"newcomer-{number}" for number in range(60)]
-    await asyncio.gather(
-        *(
-            post(ledger, Batch(events=[event]), programs, SHARDS)
-            for member_id in members
-            for event in (consumed("o-1", member_id), refunded("o-1", member_id))
-        )
-    )
-    assert [member_id for member_id in members if await available(ledger, member_id)] == []

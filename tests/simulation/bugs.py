@@ -14,11 +14,13 @@ import services.publisher.positions as positions_module
 import shared.domain.decide as decide_module
 import shared.ledger.plan as plan_module
 import shared.ledger.post as post_module
+import shared.ledger.state as state_module
 from services.publisher.cache import CacheTail
 from services.publisher.positions import dump_positions
 from services.publisher.share import Share
-from shared.domain.ids import Shard
-from shared.domain.model import Account
+from shared.domain.facts import Event, Sweep
+from shared.domain.ids import RefundId, Shard
+from shared.domain.model import Account, Decision, KnownOrder
 from shared.domain.program import Programs
 from shared.domain.time import Instant
 from shared.ledger import write
@@ -171,6 +173,41 @@ def rewind_forgotten_after_a_rebalance() -> AbstractContextManager[Any]:
     return patch.object(Lane, "_rewind", rewind)
 
 
+def early_refund_forgotten() -> AbstractContextManager[Any]:
+    """What was given back of an order that is not paid yet is not loaded."""
+    real = state_module.known_order
+
+    def known_order(row: Any) -> KnownOrder:
+        return real(row) if row["paid"] else KnownOrder(None)
+
+    return patch.object(state_module, "known_order", known_order)
+
+
+def refund_twice_in_a_batch_counted_twice() -> AbstractContextManager[Any]:
+    """Which refunds are known is asked of the ledger alone: a batch forgets the ids of its own."""
+    real = plan_module.decide
+
+    def decide(account: Account, event: Event | Sweep, programs: Programs) -> Decision:
+        decision = real(account, event, programs)
+        if decision.refund is not None:
+            order_id, orders = decision.refund.order_id, decision.account.orders
+            *before, last = orders[order_id].refunds
+            known = replace(orders[order_id], refunds=(*before, replace(last, refund_id=RefundId(""))))
+            decision.account.orders = {**orders, order_id: known}
+        return decision
+
+    return patch.object(plan_module, "decide", decide)
+
+
+def refund_and_order_of_an_unseen_member_side_by_side() -> AbstractContextManager[Any]:
+    """Members that nobody has seen are not locked: a refund and its order in two partitions do not see each other."""
+
+    async def lock_unseen(*_: object) -> tuple[Any, ...]:
+        return ()
+
+    return patch.object(state_module, "_lock_unseen", lock_unseen)
+
+
 BUGS: tuple[Bug, ...] = (
     offset_stored_before_the_posting,
     dedupe_forgotten_inside_a_batch,
@@ -184,4 +221,7 @@ BUGS: tuple[Bug, ...] = (
     late_event_that_unsettles,
     sweep_beyond_the_watermark,
     rewind_forgotten_after_a_rebalance,
+    early_refund_forgotten,
+    refund_twice_in_a_batch_counted_twice,
+    refund_and_order_of_an_unseen_member_side_by_side,
 )

@@ -9,10 +9,11 @@ from shared.domain.ids import MemberId
 from shared.domain.model import Bucket, Posting
 from shared.domain.time import Instant
 from shared.ledger.batch import arrival_of
+from shared.ledger.orders import dump_lines, dump_refund
 from shared.ledger.sharding import shard_of
 from shared.simulation import Simulation
 from tests.simulation.postgres import Row, Transaction
-from tests.simulation.system import EARN, INPUT, OUTPUT, POSITIONS, SHARDS, System
+from tests.simulation.system import EARN, INPUTS, OUTPUT, POSITIONS, SHARDS, System
 from tests.simulation.workload import PROGRAMS
 from tests.simulation.world import BrokenPromiseError, Process
 
@@ -30,7 +31,7 @@ class Monitor:
 
     def __init__(self, system: System) -> None:
         self.system = system
-        self._owners: dict[int, Process | None] = {}
+        self._owners: dict[TopicPartition, Process | None] = {}
         system.postgres.on_commit.append(self._on_commit)
 
     def _on_commit(self, transaction: Transaction) -> None:
@@ -42,12 +43,12 @@ class Monitor:
         for key, row in sorted(transaction.writes.get("consumer_offsets", {}).items()):
             assert row is not None
             before = committed.get(key, {"generation": 0, "next_offset": 0})
-            partition = row["partition"]
+            partition = TopicPartition(row["topic"], row["partition"])
             if row["generation"] != before["generation"]:
                 self._owners[partition] = transaction.process
                 continue
             owner = self._owners.get(partition)
-            promise(owner is transaction.process, f"{transaction.process} posts for partition {partition} of {owner}")
+            promise(owner is transaction.process, f"{transaction.process} posts for {_name(partition)} of {owner}")
             promise(row["next_offset"] >= before["next_offset"], "an offset goes back")
             self.system.taken.append((partition, before["next_offset"], row["next_offset"]))
 
@@ -63,10 +64,10 @@ class Monitor:
     def waiting(self) -> str | None:
         """What is still to be done; None when all is at rest."""
         system, tables = self.system, self.system.postgres.tables
-        for partition in system.kafka.partitions(INPUT):
+        for partition in system.kafka.partitions(*INPUTS):
             row = tables["consumer_offsets"].get((EARN, *partition))
             if (row["next_offset"] if row else 0) < len(system.kafka.logs[partition].entries):
-                return f"messages wait in partition {partition.partition}"
+                return f"messages wait in {_name(partition)}"
         watermark = system.now() - LATENESS_US
         for row in tables["accounts"].values():
             if row["next_due_at"] is not None and row["next_due_at"] <= watermark:
@@ -82,6 +83,10 @@ class Monitor:
         return None
 
 
+def _name(partition: TopicPartition) -> str:
+    return f"{partition.topic}/{partition.partition}"
+
+
 def published_positions(system: System) -> dict[int, int]:
     """How far each shard is published, by the last committed record of each share."""
     found: dict[int, int] = {}
@@ -92,12 +97,12 @@ def published_positions(system: System) -> dict[int, int]:
     return found
 
 
-def check(system: System, keyed: bool) -> None:
-    """Hold everything against everything, once all is at rest."""
+def check(system: System, *, ordered: bool) -> None:
+    """Hold everything against everything, once all is at rest. `ordered`: all messages of a member have one order."""
     journal = _journal(system)
     _check_books(system, journal)
     _check_against_replay(system, journal, _replay(system, _order_of_taking(system)))
-    if keyed:
+    if ordered:
         _check_against_replay(system, journal, _replay(system, _order_of_arrival(system)))
     _check_output(system)
     _check_redis(system, journal)
@@ -130,7 +135,7 @@ def _journal(system: System) -> dict[str, list[Row]]:
 
 
 def _check_books(system: System, journal: dict[str, list[Row]]) -> None:
-    """Movements = balances = lots, for every member and wallet."""
+    """Movements = balances = lots and debts, for every member and wallet; the refunds of an order are numbered."""
     tables = system.postgres.tables
     promise(
         {row["member_id"] for row in tables["accounts"].values()} == set(journal), "accounts and journal know others"
@@ -146,15 +151,43 @@ def _check_books(system: System, journal: dict[str, list[Row]]) -> None:
             buckets[movement["to_bucket"]] = buckets.get(movement["to_bucket"], 0) + movement["amount"]
         promise(sums == balances, f"movements of {member_id} come to {sums}, the balances are {balances}")
         promise(balances == orjson.loads(rows[-1]["balances"]), f"the last posting of {member_id} says other balances")
-        in_lots: dict[str, int] = {}
-        for lot in tables["lots"].values():
-            if lot["member_id"] == member_id:
-                promise(0 <= lot["remaining"] <= lot["issued"], f"a lot of {member_id} has {lot['remaining']}")
-                in_lots[lot["wallet"]] = in_lots.get(lot["wallet"], 0) + lot["remaining"]
-        held = balances.get("points", {})
+        _check_lots(tables, member_id, balances)
+    numbers: dict[Any, list[int]] = {}
+    for row in tables["refunds"].values():
+        numbers.setdefault((row["member_id"], row["order_id"]), []).append(row["refund_no"])
+    for order, found in numbers.items():
+        promise(sorted(found) == list(range(1, len(found) + 1)), f"the refunds of {order} are numbered {found}")
+
+
+def _check_lots(tables: Any, member_id: str, balances: dict[str, dict[str, int]]) -> None:
+    """A member's lots hold what can be spent or waits, and of the rest what ended unspent; debts are what is owed."""
+    in_lots: dict[str, int] = {}
+    expired: dict[str, int] = {}
+    for lot in tables["lots"].values():
+        if lot["member_id"] == member_id:
+            promise(
+                lot["remaining"] >= 0 and lot["expired"] >= 0 and lot["remaining"] + lot["expired"] <= lot["issued"],
+                f"a lot of {member_id} has {lot['remaining']}, and {lot['expired']} expired, of {lot['issued']}",
+            )
+            in_lots[lot["wallet"]] = in_lots.get(lot["wallet"], 0) + lot["remaining"]
+            expired[lot["wallet"]] = expired.get(lot["wallet"], 0) + lot["expired"]
+    held = balances.get("points", {})
+    promise(
+        in_lots.get("points", 0) == held.get(Bucket.AVAILABLE, 0) + held.get(Bucket.PENDING, 0),
+        f"lots of {member_id} hold {in_lots}, the balances are {balances}",
+    )
+    owed: dict[str, int] = {}
+    for debt in tables["debts"].values():
+        if debt["member_id"] == member_id:
+            owed[debt["wallet"]] = owed.get(debt["wallet"], 0) + debt["amount"]
+    for wallet, buckets in balances.items():
         promise(
-            in_lots.get("points", 0) == held.get(Bucket.AVAILABLE, 0) + held.get(Bucket.PENDING, 0),
-            f"lots of {member_id} hold {in_lots}, the balances are {balances}",
+            expired.get(wallet, 0) == buckets.get(Bucket.EXPIRED, 0),
+            f"of the {wallet} lots of {member_id} {expired.get(wallet, 0)} expired, the balances are {balances}",
+        )
+        promise(
+            owed.get(wallet, 0) == -buckets.get(Bucket.DEBT, 0),
+            f"{member_id} owes {owed.get(wallet, 0)} {wallet}, the balances are {balances}",
         )
 
 
@@ -162,10 +195,10 @@ Order = list[tuple[TopicPartition, int]]
 
 
 def _order_of_taking(system: System) -> Order:
-    """The order in which the ledger took the messages: by commit, and within it by partition."""
+    """The order in which the ledger took the messages: by commit, and within it by topic and partition."""
     order: Order = []
-    for number, first, last in system.taken:
-        order += [(TopicPartition(INPUT, number), offset) for offset in range(first, last)]
+    for partition, first, last in system.taken:
+        order += [(partition, offset) for offset in range(first, last)]
     return order
 
 
@@ -173,7 +206,7 @@ def _order_of_arrival(system: System) -> Order:
     """Partition by partition: where they are keyed by member, the order of each member's messages."""
     return [
         (partition, offset)
-        for partition in system.kafka.partitions(INPUT)
+        for partition in system.kafka.partitions(*INPUTS)
         for offset in range(len(system.kafka.logs[partition].entries))
     ]
 
@@ -206,6 +239,45 @@ def _check_against_replay(system: System, journal: dict[str, list[Row]], replay:
     consumed = {(row["source"], row["event_id"]): row["outcome"] for row in tables["consumed_events"].values()}
     promise(consumed == outcomes, f"events were counted as {consumed}, undisturbed {outcomes}")
     promise(len(tables["dead_letters"]) == len(replay.refused), "dead letters are missing, or too many")
+    _check_orders(tables, replay)
+    _check_refunds(tables, replay, consumed)
+
+
+def _check_orders(tables: Any, replay: Simulation) -> None:
+    orders = {
+        (rated.member_id, rated.order_id): (
+            rated.occurred_at,
+            rated.currency,
+            rated.paid,
+            rated.program_version,
+            dump_lines(rated),
+        )
+        for member in replay.members.values()
+        for rated in member.orders
+    }
+    found = {
+        (row["member_id"], row["order_id"]): tuple(
+            [row[name] for name in ("occurred_at", "currency", "paid", "program_version", "lines")]
+        )
+        for row in tables["orders"].values()
+    }
+    promise(found == orders, f"orders are kept as {found}, undisturbed {orders}")
+
+
+def _check_refunds(tables: Any, replay: Simulation, outcomes: dict[Any, str]) -> None:
+    """Each order has the refunds of the replay in their order, and each refund the outcome of its event."""
+    refunds = {
+        (member_id, order_id, number): dump_refund(refund)
+        for member_id, member in replay.members.items()
+        for order_id, known in member.account.orders.items()
+        for number, refund in enumerate(known.refunds, 1)
+    }
+    found = {}
+    for row in tables["refunds"].values():
+        found[row["member_id"], row["order_id"], row["refund_no"]] = row["parts"]
+        outcome = outcomes.get((row["source"], row["event_id"]))
+        promise(row["outcome"] == outcome, f"refund {row['event_id']} has {row['outcome']}, its event {outcome}")
+    promise(found == refunds, f"refunds are kept as {found}, undisturbed {refunds}")
 
 
 def _of_posting(posting: Posting) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaConnectionError, ProducerFenced
+from aiokafka.errors import IllegalStateError, KafkaConnectionError, ProducerFenced
 
 from tests.simulation.world import Operation, Process, World, current
 
@@ -108,8 +108,8 @@ class Kafka:
             partition = TopicPartition(topic, number)
             self.logs[partition] = Log(partition)
 
-    def partitions(self, topic: str) -> list[TopicPartition]:
-        return sorted(partition for partition in self.logs if partition.topic == topic)
+    def partitions(self, *topics: str) -> list[TopicPartition]:
+        return sorted(partition for partition in self.logs if partition.topic in topics)
 
     def group(self, name: str) -> "Group":
         return self.groups.setdefault(name, Group(self, name))
@@ -178,7 +178,8 @@ class Group:
         return self.can_form() and all(member in self.joined for member in self.members)
 
     def form(self) -> None:
-        """Give the partitions to those who joined; the others are left out, and do not know it yet."""
+        """Give the partitions to those who joined, the same ones of every topic; the others are left out, and do not
+        know it yet."""
         self.forming = False
         for member in self.members:
             if member not in self.joined:
@@ -186,8 +187,8 @@ class Group:
         self.members = list(self.joined)
         given: dict[Consumer, set[TopicPartition]] = {member: set() for member in self.members}
         shift = self.kafka.world.random.randrange(len(self.members))
-        for number, partition in enumerate(self.kafka.partitions(self.members[0].topics[0])):
-            given[self.members[(number + shift) % len(self.members)]].add(partition)
+        for partition in self.kafka.partitions(*self.members[0].topics):
+            given[self.members[(partition.partition + shift) % len(self.members)]].add(partition)
         for member, partitions in given.items():
             member.given = partitions
 
@@ -259,6 +260,8 @@ class Consumer:
         self._positions[partition] = offset
 
     async def position(self, partition: TopicPartition) -> int:
+        if partition not in self._positions:
+            raise IllegalStateError(f"{partition} is not assigned")
         return self._positions[partition]
 
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
@@ -298,7 +301,8 @@ class Consumer:
         def fetch() -> dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]:
             found: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]] = {}
             left = self._world.random.randint(1, max_records)
-            for partition in partitions:
+            first = self._world.random.randrange(len(partitions))  # any of them may be answered first
+            for partition in (*partitions[first:], *partitions[:first]):
                 if partition in self._assignment and left > 0:
                     log = self._kafka.logs[partition]
                     records, self._positions[partition] = log.read(self._positions[partition], left, self._committed)

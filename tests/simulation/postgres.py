@@ -36,6 +36,9 @@ KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """The unique keys of each table; the first is the primary key."""
 
+UNSEEN, SHARED = "unseen", "unseen, shared"
+"""Advisory locks: one transaction has a key of `UNSEEN` to itself, or several have that of `SHARED`."""
+
 DEFERRED_SHARE = 0.2
 """How often a statement that only touches its own transaction's rows is nevertheless a step of its own. Nobody else
 could tell the difference; but processes also die between such statements."""
@@ -98,6 +101,7 @@ class Postgres:
         self.now = now
         self.tables: dict[str, dict[Key, Row]] = {table: {} for table in KEYS}
         self.holders: dict[Lock, Transaction] = {}
+        self.sharers: dict[Key, list[Transaction]] = {}
         self.unique: dict[tuple[str, int], set[Key]] = {
             (table, number): set() for table, keys in KEYS.items() for number in range(1, len(keys))
         }
@@ -112,7 +116,22 @@ class Postgres:
 
     def is_free(self, lock: Lock, transaction: Transaction) -> bool:
         """Whether a transaction may have a row."""
-        return self.holders.get(lock) in (None, transaction)
+        return not self._in_the_way(lock, transaction)
+
+    def _in_the_way(self, lock: Lock, transaction: Transaction) -> list[Transaction]:
+        """The transactions that have a row which another one wants."""
+        table, key = lock
+        holder = self.holders.get((UNSEEN, key) if table is SHARED else lock)
+        if holder is not None and holder is not transaction:
+            return [holder]
+        return [other for other in self.sharers.get(key, ()) if other is not transaction] if table is UNSEEN else []
+
+    def _take(self, lock: Lock, transaction: Transaction) -> None:
+        if lock[0] is SHARED:
+            self.sharers.setdefault(lock[1], []).append(transaction)
+        else:
+            self.holders[lock] = transaction
+        transaction.locks.add(lock)
 
     def advance(self, transaction: Transaction, statement: Statement) -> Any:
         """Run a statement until it is through, or has to wait."""
@@ -123,8 +142,7 @@ class Postgres:
                 if not self.is_free(lock, transaction):
                     self._wait(transaction, lock)
                     return BLOCKED
-                self.holders[lock] = transaction
-                transaction.locks.add(lock)
+                self._take(lock, transaction)
             try:
                 lock = next(statement)
             except StopIteration as end:
@@ -132,11 +150,13 @@ class Postgres:
 
     def _wait(self, transaction: Transaction, lock: Lock) -> None:
         """Raises where the holder waits, directly or not, for this transaction."""
-        holder: Transaction | None = self.holders[lock]
-        while holder is not None and holder.waits_for is not None:
-            holder = self.holders.get(holder.waits_for)
+        holders = self._in_the_way(lock, transaction)
+        for holder in holders:
             if holder is transaction:
                 raise asyncpg.DeadlockDetectedError("deadlock detected")
+            if holder.waits_for is not None:
+                behind = self._in_the_way(holder.waits_for, holder)
+                holders += [other for other in behind if other not in holders]
         transaction.waits_for = lock
 
     def commit(self, transaction: Transaction) -> None:
@@ -165,7 +185,9 @@ class Postgres:
     def release(self, transaction: Transaction) -> None:
         """Let go of a transaction's locks; what it wrote and did not commit is gone."""
         for lock in transaction.locks:
-            if self.holders.get(lock) is transaction:
+            if lock[0] is SHARED:
+                self.sharers[lock[1]].remove(transaction)
+            elif self.holders.get(lock) is transaction:
                 del self.holders[lock]
         transaction.locks.clear()
         transaction.writes = {}

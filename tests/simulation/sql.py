@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from shared.ledger import statements
-from tests.simulation.postgres import Row, Statement, Transaction
+from tests.simulation.postgres import SHARED, UNSEEN, Row, Statement, Transaction
 
 Handler = Callable[..., Statement]
 
@@ -127,9 +127,9 @@ def lock_accounts(tx: Transaction, shards: list[int], members: list[str]) -> Sta
     return [_account(row) for key in found if (row := tx.get("accounts", key)) is not None]
 
 
-def lock_newcomers(_: Transaction, shards: list[int]) -> Statement:
-    for shard in sorted(shards):
-        yield ("newcomers", (shard,))
+def lock_unseen(tx: Transaction, shards: list[int], alone: list[bool]) -> Statement:
+    for shard, alone_in_it in zip(shards, alone, strict=True):
+        yield (UNSEEN if alone_in_it else SHARED, (shard,))
     return []
 
 
@@ -331,7 +331,7 @@ HANDLERS: dict[str, Handler] = {
         claim_partitions,
         count_programs,
         lock_accounts,
-        lock_newcomers,
+        lock_unseen,
         load_due_lots,
         load_debts,
         clear_debts,

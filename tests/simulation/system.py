@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
+from aiokafka import TopicPartition
 from mode import Service
 
 import services.expiry.app as expiry_app
@@ -27,7 +28,7 @@ from shared.domain.ids import MemberId
 from shared.domain.time import Instant, instant_of
 from shared.ledger.installation import Clock, Installation
 from shared.reads.reader import LedgerAwayError, Reader
-from shared.settings import ORDER_PAID, POINTS_CHANGED, Settings
+from shared.settings import ORDER_PAID, POINTS_CHANGED, REFUND, Settings
 from shared.stream.topics import PUBLISHED, SHARES
 from tests.simulation import kafka, postgres, redis
 from tests.simulation.sql import HANDLERS
@@ -50,7 +51,8 @@ SETTINGS = Settings(
     sweep_poll_ms=100,
 )
 INSTALLATION = Installation("sim", SHARDS, Clock.LIVE, None)
-INPUT, OUTPUT, POSITIONS = SETTINGS.topic(ORDER_PAID), SETTINGS.topic(POINTS_CHANGED), SETTINGS.topic(PUBLISHED)
+ORDERS, REFUNDS = INPUTS = SETTINGS.topic(ORDER_PAID), SETTINGS.topic(REFUND)
+OUTPUT, POSITIONS = SETTINGS.topic(POINTS_CHANGED), SETTINGS.topic(PUBLISHED)
 EARN, PUBLISH = SETTINGS.group("earn"), SETTINGS.group("publisher")
 
 
@@ -64,13 +66,13 @@ class System:
         for shard in range(SHARDS):
             self.postgres.tables["shard_heads"][(shard,)] = {"shard": shard, "pos": 0}
         self.kafka = kafka.Kafka(world, lambda: self.now_ms)
-        self.kafka.create_topic(INPUT, SHARDS)
-        self.kafka.create_topic(OUTPUT, SHARDS)
+        for topic in (*INPUTS, OUTPUT):
+            self.kafka.create_topic(topic, SHARDS)
         self.kafka.create_topic(POSITIONS, SHARES)
         self.redis = redis.RedisServer(world)
         self.processes: dict[str, Process] = {}
         self.services: dict[str, Service] = {}
-        self.taken: list[tuple[int, int, int]] = []
+        self.taken: list[tuple[TopicPartition, int, int]] = []
         """The messages in the order in which the ledger took them: partition, first offset, next offset."""
         self.broken: list[str] = []
         """What made a worker give up for good; nothing should."""
@@ -149,7 +151,7 @@ def _producer(*, transactional_id: str, **_: Any) -> kafka.Producer:
 
 
 class _InputLog:
-    """The ends of the input."""
+    """The ends of the inputs."""
 
     def __init__(self, settings: Settings) -> None:
         self._kafka = _system().kafka
@@ -161,7 +163,7 @@ class _InputLog:
         """Nothing to close."""
 
     async def ends(self) -> dict[Any, int]:
-        partitions = self._kafka.partitions(INPUT)
+        partitions = self._kafka.partitions(*INPUTS)
         return await kafka.Consumer(self._kafka, None, "read_uncommitted").end_offsets(partitions)
 
 

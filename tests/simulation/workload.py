@@ -1,15 +1,16 @@
-"""Random messages for an interleaving: orders, duplicates, used ids, late and early ones, and what cannot be read."""
+"""Random messages for an interleaving: orders, refunds, duplicates, used ids, late and early ones, unreadable ones."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from shared.contracts.program import parse_program
 from shared.domain.program import Programs
-from tests.support.orders import data_of, event_of
+from shared.settings import ORDER_PAID, REFUND
+from tests.support.orders import data_of, event_of, refund_event_of
 
 START = datetime(2026, 3, 10, 12, tzinfo=UTC)
 HOUR_MS = 3_600_000
@@ -42,10 +43,17 @@ START_MS = int(START.timestamp()) * 1000
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A message on its way into the log: how much time passes before it, to which partition, and what it says."""
+    """A message on its way into the log: how much time passes before it, to where, and what it says."""
 
     after_ms: int
+    topic: str
     partition: int
+    key: bytes
+    value: bytes
+
+
+class _Message(NamedTuple):
+    topic: str
     key: bytes
     value: bytes
 
@@ -56,54 +64,115 @@ class Workload:
     def __init__(self, random: Random, partitions: int) -> None:
         self.keyed = random.random() < 0.5
         """Whether all events of a member are in one partition, as the platform should do it."""
+        self.refunding = random.random() < 0.5
+        """Whether there are refunds. Between their topic and that of orders there is no order."""
         self._random = random
         self._partitions = partitions
         self._members = [f"m{number}" for number in range(random.randint(1, 3))]
         self._number = 0
-        self._sent: list[tuple[bytes, bytes]] = []
-        self._data: list[dict[str, Any]] = []
+        self._sent: list[_Message] = []
+        self._orders: list[dict[str, Any]] = []
+        self._refunds: list[dict[str, Any]] = []
+        self._coming: list[dict[str, Any]] = []
+        """Orders of which something was given back before they are told of; some never are."""
+        self.is_order_next = False
+        """Whether the order of the last refund is to come at the same moment."""
         self._ids: list[tuple[str, str]] = []
 
     def next(self, now_ms: int) -> Sent:
         """The next message, with how much time passes before it: often none, sometimes hours, seldom days."""
         random = self._random
-        after_ms = random.choice((0, 0, 0, 1, 1000, HOUR_MS, 5 * HOUR_MS, 30 * HOUR_MS))
-        key, value = self._message(START + timedelta(milliseconds=now_ms + after_ms - START_MS))
-        self._sent.append((key, value))
-        partition = sum(key) % self._partitions if self.keyed else random.randrange(self._partitions)
-        return Sent(after_ms, partition, key, value)
+        after_ms = 0 if self.is_order_next else random.choice((0, 0, 0, 1, 1000, HOUR_MS, 5 * HOUR_MS, 30 * HOUR_MS))
+        message = self._message(START + timedelta(milliseconds=now_ms + after_ms - START_MS))
+        self._sent.append(message)
+        partition = sum(message.key) % self._partitions if self.keyed else random.randrange(self._partitions)
+        return Sent(after_ms, message.topic, partition, message.key, message.value)
 
-    def _message(self, now: datetime) -> tuple[bytes, bytes]:
+    def _message(self, now: datetime) -> _Message:
         random = self._random
+        if self.is_order_next:
+            self.is_order_next = False
+            self._number += 1
+            return self._tell(self._orders, self._coming.pop(), f"e{self._number}")
         kind = random.random()
         if self._sent and kind < 0.2:
             return random.choice(self._sent)
         if kind < 0.23:
-            return random.choice(self._members).encode(), b"{"
+            topic = REFUND if self.refunding and random.random() < 0.5 else ORDER_PAID
+            return _Message(topic, random.choice(self._members).encode(), b"{")
         self._number += 1
-        data = self._order(now)
+        refunds = self.refunding and random.random() < 0.5
+        data = self._refund(now) if refunds else self._order(now)
         event_id = f"e{self._number}"
         used = self._used_ids(data["member_id"])
+        told = self._refunds if refunds else self._orders
         if used and kind < 0.3:
             event_id = random.choice(used)
-        elif self._data and kind < 0.36:
-            data = random.choice(self._data)  # an order that another event told of already
-        self._data.append(data)
-        self._ids.append((data["member_id"], event_id))
-        return data["member_id"].encode(), orjson.dumps(event_of(data, event_id))
+        elif told and kind < (0.5 if refunds else 0.36):
+            data = random.choice(told)  # an order, or a refund, that another event told of already
+            self.is_order_next = False
+        return self._tell(told, data, event_id)
+
+    def _tell(self, told: list[dict[str, Any]], data: dict[str, Any], event_id: str) -> _Message:
+        told.append(data)
+        member_id: str = data["member_id"]
+        self._ids.append((member_id, event_id))
+        if told is self._refunds:
+            return _Message(REFUND, member_id.encode(), orjson.dumps(refund_event_of(data, event_id)))
+        return _Message(ORDER_PAID, member_id.encode(), orjson.dumps(event_of(data, event_id)))
 
     def _used_ids(self, member_id: str) -> list[str]:
         """Ids of earlier events. Across partitions nobody could say which use of an id comes first."""
         return [event_id for member, event_id in self._ids if member == member_id or not self.keyed]
 
     def _order(self, now: datetime) -> dict[str, Any]:
+        if self._coming and self._random.random() < 0.7:
+            return self._coming.pop()
+        return self._new_order(now)
+
+    def _new_order(self, now: datetime) -> dict[str, Any]:
         random = self._random
         late = random.choice((0, 0, 0, 1, 3, 20, 30, 31 * 24, -1))
+        amounts = [random.choice((50, 100, 1000, 2500))]
+        if self.refunding and random.random() < 0.5:
+            amounts.append(random.choice((0, 99, 700)))
         data = data_of(
-            f"o{self._number}",
-            random.choice(self._members),
-            [random.choice((50, 100, 1000, 2500))],
-            brand=random.choice(("Private", "National")),
+            f"o{self._number}", random.choice(self._members), amounts, brand=random.choice(("Private", "National"))
         )
+        data["lines"][0]["quantity"] = random.choice((1, 1, 3))
         data["occurred_at"] = (now - timedelta(hours=late)).isoformat()
         return data
+
+    def _refund(self, now: datetime) -> dict[str, Any]:
+        """Something, or more, is given back of an order that was sent, that is to come, or that never comes."""
+        random = self._random
+        if self._orders and random.random() < 0.7:
+            order = random.choice(self._orders)
+        else:
+            order = self._new_order(now)
+            if random.random() < 0.5:
+                order["member_id"] = f"n{self._number}"  # of whom nobody has heard yet
+                self.is_order_next = random.random() < 0.7
+            self._coming.append(order)
+        return {
+            "refund_id": f"r{self._number}",
+            "order_id": order["order_id"],
+            "member_id": order["member_id"],
+            "currency": random.choice((*("USD",) * 15, "EUR")),
+            "occurred_at": (now - timedelta(hours=random.choice((0, 0, 1, 40 * 24, -1)))).isoformat(),
+        } | self._given_back(order)
+
+    def _given_back(self, order: dict[str, Any]) -> dict[str, Any]:
+        random = self._random
+        line = random.choice(order["lines"])
+        match random.randrange(8):
+            case 0 | 1:
+                return {"full": True}
+            case 2 | 3:
+                return {"lines": [{"line_id": line["line_id"], "amount": random.choice((1, 33, line["paid"] + 1))}]}
+            case 4 | 5:
+                return {"lines": [{"line_id": line["line_id"], "quantity": 1}]}
+            case 6:
+                return {"lines": [{"line_id": "9", "quantity": 1}]}  # the order has no such line
+            case _:
+                return {"amount": random.choice((1, order["paid"] // 2 + 1, order["paid"] + 1)), "shipping": 5}

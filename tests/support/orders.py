@@ -1,4 +1,4 @@
-"""Paid orders for tests: as domain events for the ledger, and as messages for Kafka."""
+"""Paid orders and refunds for tests: as domain events for the ledger, and as messages for Kafka."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,8 +11,8 @@ from aiokafka import ConsumerRecord
 from shared.contracts import refund
 from shared.contracts.cloudevents import Headers
 from shared.contracts.order_paid import TYPE
-from shared.domain.facts import Event, EventRef, Order, OrderLine
-from shared.domain.ids import EventId, EventSource, MemberId, OrderId
+from shared.domain.facts import Event, EventRef, Order, OrderLine, Refund, RefundReason
+from shared.domain.ids import EventId, EventSource, MemberId, OrderId, RefundId
 from shared.domain.model import RatedOrder
 from shared.domain.time import Instant, instant_of, rfc3339, unix_ms
 from shared.ledger.batch import Consumed, Message
@@ -61,6 +61,11 @@ def event_of(data: dict[str, Any], event_id: str | None = None, source: str = SO
     }
 
 
+def refund_event_of(data: dict[str, Any], event_id: str, source: str = SOURCE) -> dict[str, Any]:
+    """A refund's whole event in structured mode."""
+    return event_of(data, event_id, source) | {"type": refund.TYPE}
+
+
 def consumed(
     order_id: str,
     member_id: str = "alice",
@@ -82,6 +87,18 @@ def consumed(
     )
 
 
+def refund_consumed(order_id: str, member_id: str = "alice", at: Instant = NOON) -> Consumed:
+    """All of an order is given back, as a worker brings it to the ledger."""
+    refund_id = RefundId(f"all-of-{order_id}")
+    fact = Refund(refund_id, OrderId(order_id), MemberId(member_id), "USD", RefundReason.RETURN, True, (), 0, 0, at)
+    value = refund_id.encode()
+    return Consumed(
+        Event(EventRef(EventSource(SOURCE), EventId(refund_id), refund.TYPE), at, fact),
+        blake2b(value, digest_size=16).digest(),
+        message_of(value, 0, at, member_id.encode()),
+    )
+
+
 def message_of(
     value: bytes, offset: int, at: Instant = NOON, key: bytes | None = None, headers: Headers = (), partition: int = 0
 ) -> Message:
@@ -98,26 +115,3 @@ def points_by_line(rated: RatedOrder) -> dict[str, dict[str, int]]:
         line_id: {str(rule_id): shares[index] for rule_id, shares in rated.points.items() if shares[index]}
         for index, line_id in enumerate(rated.line_ids)
     }
-
-
-def refunded(
-    order_id: str,
-    member_id: str = "alice",
-    at: Instant = NOON,
-    refund_id: str = "r-1",
-    **given_back: Any,
-) -> Consumed:
-    """A refund as a worker brings it to the ledger: of everything, or of what is given, as the contract has it."""
-    data = {
-        "refund_id": refund_id,
-        "order_id": order_id,
-        "member_id": member_id,
-        "currency": "USD",
-        "occurred_at": rfc3339(at),
-        **(given_back or {"full": True}),
-    }
-    event_id = f"{member_id}-{order_id}-{refund_id}"
-    event = {"specversion": "1.0", "id": event_id, "source": SOURCE, "type": refund.TYPE, "data": data}
-    value = orjson.dumps(event)
-    decoded = refund.CONTRACT.decode(value, ())
-    return Consumed(Event(decoded.ref, at, decoded.fact), decoded.digest, message_of(value, 0, at, member_id.encode()))

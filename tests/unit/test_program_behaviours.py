@@ -15,8 +15,9 @@ from shared.contracts.schemas import program_schema
 from shared.domain.filters import Window
 from shared.domain.ids import RuleId, Wallet
 from shared.domain.program import Program
-from shared.domain.program_behaviours import BehaviourRule, Floor, Period, Reference, Task, TaskStep, Times
+from shared.domain.program_behaviours import BehaviourRule, Floor, Reference, Task, TaskStep, Times
 from shared.domain.streak import AfterLast, Every, Streak
+from shared.domain.tally import Period
 from shared.domain.time import DAY_US
 from tests.support.habits import document, instant
 

@@ -174,6 +174,77 @@ CREATE TABLE consumed_events (
   PRIMARY KEY (shard, source, event_id)
 );
 
+-- What operators gave and took, with who and why, as the event told it. `moved` points of it moved: none where it was
+-- refused, and perhaps fewer than were asked for where it took from a lot. A giving one made the lot `lot_id`; a taking one
+-- may have had to take from it. `shard` is that of the event's id, as in consumed_events, which has the outcome.
+CREATE TABLE adjustments (
+  shard       integer NOT NULL,
+  source      text NOT NULL,
+  event_id    text NOT NULL,
+  member_id   text NOT NULL,
+  wallet      text NOT NULL,
+  points      bigint NOT NULL CHECK (points <> 0),
+  moved       bigint NOT NULL CHECK (moved BETWEEN 0 AND abs(points)),
+  lot_id      integer,
+  expires_at  timestamptz,
+  import_id   text,
+  actor       text NOT NULL,
+  reason      text NOT NULL,
+  occurred_at timestamptz NOT NULL,
+  recorded_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (shard, source, event_id)
+);
+
+-- The rows of an import, for taking it back.
+CREATE INDEX adjustments_of_import ON adjustments (import_id, shard, event_id)
+  WHERE import_id IS NOT NULL AND points > 0;
+
+-- What operators want to give or take, whether it needs a second person or not.
+CREATE TABLE adjustment_proposals (
+  adjustment_id text PRIMARY KEY,
+  member_id     text NOT NULL,
+  wallet        text NOT NULL,
+  points        bigint NOT NULL CHECK (points <> 0),
+  expires_at    timestamptz,
+  actor         text NOT NULL,
+  role          text NOT NULL,
+  reason        text NOT NULL,
+  proposed_at   timestamptz NOT NULL,
+  UNIQUE (adjustment_id, actor)
+);
+
+-- The one decision on each proposal. Nobody approves his own; the proposer's limit may do without a second person, and he may
+-- withdraw what he proposed.
+CREATE TABLE adjustment_decisions (
+  adjustment_id text PRIMARY KEY,
+  proposer      text NOT NULL,
+  decision      text NOT NULL CHECK (decision IN ('within_limit', 'approved', 'rejected')),
+  actor         text NOT NULL,
+  role          text NOT NULL,
+  why           text NOT NULL,
+  decided_at    timestamptz NOT NULL,
+  FOREIGN KEY (adjustment_id, proposer) REFERENCES adjustment_proposals (adjustment_id, actor),
+  CHECK (decision <> 'approved' OR (actor <> proposer AND role = 'supervisor')),
+  CHECK (decision <> 'within_limit' OR actor = proposer)
+);
+
+-- Imports of opening balances, and those that were taken back. Each row of an import is an adjustment.
+CREATE TABLE imports (
+  import_id text PRIMARY KEY,
+  wallet    text NOT NULL,
+  actor     text NOT NULL,
+  reason    text NOT NULL,
+  file_name text NOT NULL,
+  begun_at  timestamptz NOT NULL
+);
+
+CREATE TABLE import_reverts (
+  import_id text PRIMARY KEY REFERENCES imports,
+  actor     text NOT NULL,
+  reason    text NOT NULL,
+  begun_at  timestamptz NOT NULL
+);
+
 -- The journal: what one event, or one due instant, did to one account.
 CREATE TABLE postings (
   shard           integer NOT NULL,
@@ -239,6 +310,16 @@ $$;
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON postings
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON movements
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON adjustments
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON adjustment_proposals
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON adjustment_decisions
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON imports
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON import_reverts
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 -- How far each group has read each partition. `generation` counts the owners of the partition: a transaction of an
@@ -357,8 +438,10 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON dead_letter_ac
 -- Writers add and carry forward; nobody may change or remove what was recorded.
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO pointstream_writer, pointstream_reader, pointstream_operator;
 GRANT INSERT ON accounts, lots, debts, orders, refunds, profiles, tallies, streak_days, consumed_events, postings,
-  movements, consumer_offsets, dead_letters, programs, shard_heads, installation, circulation, circulation_positions TO pointstream_writer;
-GRANT UPDATE ON accounts, lots, profiles, tallies, streak_days, shard_heads, consumer_offsets, installation, circulation, circulation_positions
+  movements, consumer_offsets, dead_letters, programs, shard_heads, installation, circulation, circulation_positions,
+  adjustments, adjustment_proposals, adjustment_decisions, imports, import_reverts TO pointstream_writer;
+GRANT UPDATE ON accounts, lots, profiles, tallies, streak_days, shard_heads, consumer_offsets, installation, circulation,
+  circulation_positions
   TO pointstream_writer;
 GRANT DELETE ON debts TO pointstream_writer;
 -- To lock the table while a version is registered; it allows no change of rows.
@@ -370,6 +453,8 @@ GRANT INSERT ON dead_letter_actions, dead_letter_acceptances TO pointstream_oper
 -- migrate:down
 
 DROP VIEW dead_letter_states;
-DROP TABLE circulation, circulation_positions, dead_letter_acceptances, dead_letter_actions, dead_letters, consumer_offsets,
-  movements, postings, consumed_events, streak_days, tallies, profiles, refunds, orders, debts, lots, accounts, shard_heads, programs, installation;
+DROP TABLE import_reverts, imports, adjustment_decisions, adjustment_proposals, adjustments, circulation,
+  circulation_positions, dead_letter_acceptances, dead_letter_actions, dead_letters, consumer_offsets, movements,
+  postings, consumed_events, streak_days, tallies, profiles, refunds, orders, debts, lots, accounts, shard_heads,
+  programs, installation;
 DROP FUNCTION refuse_change();
