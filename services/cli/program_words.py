@@ -158,8 +158,8 @@ def _stacked_otherwise(old: ProgramDocument, new: ProgramDocument) -> list[str]:
 
 def _multiplier(multiplier: MultiplierDocument, rules: list[str]) -> str:
     said = f"{_factors(multiplier)} times what {listed(rules)} would give"
-    if multiplier.on is not None:
-        said += f", on {_days(multiplier.on)}"
+    if multiplier.days is not None:
+        said += f", on {_days(multiplier.days)}"
     return f"{said}{_orders(multiplier.match)}{_during(multiplier.during)}"
 
 

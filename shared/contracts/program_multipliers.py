@@ -33,7 +33,7 @@ class MultiplierDocument(Part):
     """By how much it multiplies, like 2, 1.2 or 3/2."""
     by_tier: Annotated[dict[Name, Factor], Field(min_length=1, max_length=100)] | None = None
     """By how much for each tier, of which the one counts that the member holds when the order is paid. Any other: 1."""
-    on: Annotated[DaysDocument | None, Field(json_schema_extra=_or_birthday)] = None
+    days: Annotated[DaysDocument | None, Field(json_schema_extra=_or_birthday)] = None
     """On which days an order must be paid: `birthday`, or exactly one of days_of_month and weekdays."""
     during: WindowDocument | None = None
     """When an order must be paid; at any time when this is left out."""
@@ -42,14 +42,14 @@ class MultiplierDocument(Part):
     rules: Annotated[list[Name], Field(min_length=1)] | None = None
     """The rules that it multiplies; all that have a rate or a step when this is left out."""
 
-    @field_validator("on", mode="wrap")
+    @field_validator("days", mode="wrap")
     @classmethod
-    def _birthday(cls, written: object, days: ValidatorFunctionWrapHandler) -> object:
+    def _birthday(cls, written: object, read: ValidatorFunctionWrapHandler) -> object:
         if isinstance(written, str):
             if written != BIRTHDAY:
                 raise ValueError("write birthday, or one of days_of_month and weekdays")
             return DaysDocument.birthday()
-        return days(written)
+        return read(written)
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -65,7 +65,7 @@ class MultiplierDocument(Part):
             rules=frozenset(RuleId(rule) for rule in rules),
             match=self.match.to_domain(),
             during=None if self.during is None else self.during.to_domain(),
-            days=None if self.on is None else self.on.to_domain(),
+            days=None if self.days is None else self.days.to_domain(),
         )
 
     def _factor(self) -> domain.Factor | domain.ByTier:

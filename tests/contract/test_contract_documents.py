@@ -160,8 +160,8 @@ def test_an_editor_marks_what_would_be_refused(written: str, instead: str) -> No
 
 MULTIPLIERS: list[dict[str, Any]] = [
     {"id": "tier", "by_tier": {"silver": 1.2, "gold": "3/2"}, "rules": ["base"]},
-    {"id": "birthday", "factor": 2, "on": "birthday"},
-    {"id": "member-day", "factor": "1.2", "on": {"days_of_month": [8, 18]}, "match": {"payment_methods": ["card"]}},
+    {"id": "birthday", "factor": 2, "days": "birthday"},
+    {"id": "member-day", "factor": "1.2", "days": {"days_of_month": [8, 18]}, "match": {"payment_methods": ["card"]}},
 ]
 
 
@@ -181,9 +181,9 @@ def test_an_editor_takes_multipliers() -> None:
         {"factor": 2, "by_tier": {"gold": 2}},
         {},
         {"factor": 2, "on": "christmas"},
-        {"factor": 2, "on": {}},
-        {"factor": 2, "on": {"days_of_month": [32]}},
-        {"factor": 2, "on": {"days_of_month": [1], "weekdays": ["monday"]}},
+        {"factor": 2, "days": {}},
+        {"factor": 2, "days": {"days_of_month": [32]}},
+        {"factor": 2, "days": {"days_of_month": [1], "weekdays": ["monday"]}},
         {"factor": 2, "match": {"brands": ["Leaf"]}},
         {"factor": 2, "rules": []},
         {"factor": 2, "id": "base/tier"},

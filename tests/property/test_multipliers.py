@@ -57,9 +57,9 @@ CONDITIONS: st.SearchStrategy[Document] = st.sampled_from(
         {},
         {"match": {"channels": ["app"]}},
         {"match": {"payment_methods": ["card"], "stores": ["north"]}},
-        {"on": {"weekdays": ["friday", "saturday"]}},
-        {"on": {"days_of_month": [1, 28, 29]}},
-        {"on": "birthday"},
+        {"days": {"weekdays": ["friday", "saturday"]}},
+        {"days": {"days_of_month": [1, 28, 29]}},
+        {"days": "birthday"},
         {"during": {"from": "2024-02-29T00:00:00Z", "until": "2024-03-01T00:00:00Z"}},
     ]
 )

@@ -143,14 +143,14 @@ def test_thirds_are_exact() -> None:
     ],
 )
 def test_a_birthday(birthday: tuple[int, int] | None, day: date, counts: bool) -> None:
-    by = program({"id": "birthday", "factor": 2, "on": "birthday"})
+    by = program({"id": "birthday", "factor": 2, "days": "birthday"})
     paid = order(1000, at=datetime(day.year, day.month, day.day, 4, tzinfo=UTC))
     expected = {"base": 10, "base/birthday": 10} if counts else {"base": 10}
     assert granted(by, paid, Profile(birthday=birthday)) == expected
 
 
 def test_a_birthday_is_one_of_the_programs_zone() -> None:
-    by = program({"id": "birthday", "factor": 2, "on": "birthday"})
+    by = program({"id": "birthday", "factor": 2, "days": "birthday"})
     midnight = datetime(2026, 5, 19, 16, tzinfo=UTC)
     before = datetime(2026, 5, 19, 15, 59, 59, 999_999, tzinfo=UTC)
     member = Profile(birthday=(5, 20))
@@ -159,7 +159,7 @@ def test_a_birthday_is_one_of_the_programs_zone() -> None:
 
 
 def test_a_month_without_the_day_has_no_member_day() -> None:
-    by = program({"id": "last", "factor": 2, "on": {"days_of_month": [31]}})
+    by = program({"id": "last", "factor": 2, "days": {"days_of_month": [31]}})
     days = [datetime(2026, month, day, 4, tzinfo=UTC) for month, day in ((4, 30), (5, 30), (5, 31))]
     assert [len(granted(by, order(1000, at=at))) for at in days] == [1, 1, 2]
 
@@ -233,7 +233,7 @@ def test_what_no_account_may_hold_is_refused_and_not_trimmed(paid: int, outcome:
 
 def test_a_decision_knows_nobody_without_a_profile_and_a_first_order_without_orders() -> None:
     rules = [BASE, BASE | {"id": "welcome", "first_order": True}]
-    by = program(TIER, {"id": "birthday", "factor": 2, "on": "birthday"}, rules=rules)
+    by = program(TIER, {"id": "birthday", "factor": 2, "days": "birthday"}, rules=rules)
     event = Event(EventRef(EventSource("/shop"), EventId("e1"), "paid"), instant_of(NOON), order(1000))
     (posting,) = decide(Account(MemberId("m1")), event, Programs([by])).postings
     assert [(move.rule_id, move.amount) for move in posting.movements] == [("base", 10), ("welcome", 10)]

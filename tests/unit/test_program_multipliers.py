@@ -14,12 +14,12 @@ MULTIPLIED = (
     + """\
 stacking: multiplicative
 multipliers:
-  - {id: birthday, factor: 2, on: birthday}
+  - {id: birthday, factor: 2, days: birthday}
   - {id: tier, by_tier: {silver: 1.2, gold: 3/2}, rules: [base]}
-  - {id: member-day, factor: 3, on: {days_of_month: [8, 18, 28]}, match: {channels: [app], payment_methods: [card]}}
+  - {id: member-day, factor: 3, days: {days_of_month: [8, 18, 28]}, match: {channels: [app], payment_methods: [card]}}
   - id: double-eleven
     factor: 2.5
-    on: {weekdays: [tuesday, sunday]}
+    days: {weekdays: [tuesday, sunday]}
     during: {from: "2026-11-11T00:00:00+08:00", until: "2026-11-12T00:00:00+08:00"}
 """
 )
@@ -91,22 +91,22 @@ def test_a_multiplier_has_the_rules_with_a_rate_or_a_step_unless_it_names_others
             id="two factors",
         ),
         pytest.param(
-            "on: birthday", "on: birthdays", ["multipliers[0].on: write birthday, or one of"], id="another word"
+            "days: birthday", "days: birthdays", ["multipliers[0].days: write birthday, or one of"], id="another word"
         ),
-        pytest.param("on: birthday", "on: {}", ["multipliers[0].on: give exactly one of"], id="no day"),
-        pytest.param("on: birthday", "on: [8]", ["multipliers[0].on: "], id="a list for days"),
-        pytest.param("on: birthday", "on: {birthday: true}", ["multipliers[0].on.birthday: "], id="a key for the word"),
-        pytest.param("[8, 18, 28]", "[8, 32]", ["multipliers[2].on.days_of_month[1]: "], id="the 32nd"),
-        pytest.param("[8, 18, 28]", "[0]", ["multipliers[2].on.days_of_month[0]: "], id="the 0th"),
-        pytest.param("[8, 18, 28]", "[]", ["multipliers[2].on.days_of_month: "], id="no days of the month"),
+        pytest.param("days: birthday", "days: {}", ["multipliers[0].days: give exactly one of"], id="no day"),
+        pytest.param("days: birthday", "days: [8]", ["multipliers[0].days: "], id="a list for days"),
+        pytest.param("days: birthday", "days: {birthday: true}", ["multipliers[0].days.birthday: "], id="a key for the word"),
+        pytest.param("[8, 18, 28]", "[8, 32]", ["multipliers[2].days.days_of_month[1]: "], id="the 32nd"),
+        pytest.param("[8, 18, 28]", "[0]", ["multipliers[2].days.days_of_month[0]: "], id="the 0th"),
+        pytest.param("[8, 18, 28]", "[]", ["multipliers[2].days.days_of_month: "], id="no days of the month"),
         pytest.param(
             "[8, 18, 28]}",
             "[8], weekdays: [monday]}",
-            ["multipliers[2].on: give exactly one of"],
+            ["multipliers[2].days: give exactly one of"],
             id="two kinds of day",
         ),
         pytest.param(
-            "[tuesday, sunday]", "[tuesday, Sun]", ["multipliers[3].on.weekdays[1]: "], id="no day of the week"
+            "[tuesday, sunday]", "[tuesday, Sun]", ["multipliers[3].days.weekdays[1]: "], id="no day of the week"
         ),
         pytest.param("2026-11-12", "2026-11-11", ["multipliers[3].during: it ends before it starts"], id="no time"),
         pytest.param(

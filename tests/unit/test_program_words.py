@@ -101,7 +101,7 @@ MULTIPLIED = (
     SHOP
     + """\
 multipliers:
-  - {id: birthday, factor: 2, on: birthday}
+  - {id: birthday, factor: 2, days: birthday}
   - {id: tier, by_tier: {silver: 1.2, gold: 1.25}, rules: [base]}
 """
 )
@@ -115,11 +115,11 @@ multipliers:
         ("factor: 1.000000001", "1.000000001 times what base and app would give."),
         ("factor: 2, rules: [app]", "2 times what app would give."),
         (
-            "factor: 2, on: {days_of_month: [28, 8, 21]}",
+            "factor: 2, days: {days_of_month: [28, 8, 21]}",
             "2 times what base and app would give, on the 8th, 21st and 28th of a month.",
         ),
         (
-            "factor: 2, on: {weekdays: [sunday, tuesday]}",
+            "factor: 2, days: {weekdays: [sunday, tuesday]}",
             "2 times what base and app would give, on Tuesdays and Sundays.",
         ),
         (
