@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import uvloop
 from fastapi import FastAPI
 
-from services.api import adjustments, health, members
+from services.api import adjustments, health, members, orders
 from services.api.connecting import Ledger
 from services.api.models import Problem
 from services.api.operators import Desks
@@ -54,6 +54,7 @@ class _Api(FastAPI):
     def openapi(self) -> dict[str, Any]:
         document = super().openapi()
         schemas = document["components"]["schemas"]
+        schemas |= orders.body_schemas()
         if Problem.__name__ not in schemas:
             problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas |= {**problem.pop("$defs"), Problem.__name__: problem}
@@ -89,6 +90,7 @@ def create_app(settings: Settings, clock: Callable[[], Instant] = wall_clock) ->
     app.state.desks = desks
     app.include_router(adjustments.router)
     app.include_router(members.router)
+    app.include_router(orders.router)
     app.include_router(health.router)
     handle_problems(app)
     return app

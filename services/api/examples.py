@@ -18,6 +18,10 @@ _WALLETS = {
         "lifetime_issued": 111,
         "expired": 40,
         "clawed_back": 0,
+        "adjusted": 0,
+        "penalty": 0,
+        "written_off": 0,
+        "cash_offset": 0,
     },
     "growth": {
         "available": 99,
@@ -26,6 +30,10 @@ _WALLETS = {
         "lifetime_issued": 99,
         "expired": 0,
         "clawed_back": 0,
+        "adjusted": 0,
+        "penalty": 0,
+        "written_off": 0,
+        "cash_offset": 0,
     },
 }
 

@@ -102,13 +102,19 @@ async def read_statement(
 
 
 def member_id_of(request: Request, text: str) -> MemberId:
-    """The id, unless the server had to guess at it: bytes that are no UTF-8 come as U+FFFD, and would be another id."""
+    """The member id of a path. Raises the problem of one that is no UTF-8."""
+    return MemberId(utf8_or_refused(request, text, "path.member_id"))
+
+
+def utf8_or_refused(request: Request, text: str, part: str) -> str:
+    """An id out of the path, unless the server had to guess at it: bytes that are no UTF-8 come as U+FFFD, and would be
+    another id. Raises the problem of that part of the request."""
     if "\ufffd" in text:
         try:
             unquote_to_bytes(request.scope["raw_path"]).decode()
         except UnicodeDecodeError:
-            raise invalid_request("path.member_id", "percent-encode the member id as UTF-8") from None
-    return MemberId(text)
+            raise invalid_request(part, "percent-encode the id as UTF-8") from None
+    return text
 
 
 def _before(member_id: MemberId, cursor: str) -> int:

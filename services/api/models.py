@@ -13,12 +13,18 @@ from shared.reads.adjustments import AdjustmentState
 Points = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
+    """What every answer is: just what its shape says."""
+
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
-class Wallet(_Answer):
-    """The points of one wallet. lifetime_issued = available + pending + expired + clawed_back − debt."""
+class Wallet(Answer):
+    """The points of one wallet.
+
+    lifetime_issued = available + pending + expired + clawed_back + adjusted + penalty − debt − written_off
+    − cash_offset.
+    """
 
     available: Points
     """Can be spent now."""
@@ -31,10 +37,18 @@ class Wallet(_Answer):
     expired: Points
     """Ended unspent."""
     clawed_back: Points
-    """Taken back after refunds."""
+    """Taken back after refunds, also where they were spent already."""
+    adjusted: Points
+    """Taken by operators."""
+    penalty: Points
+    """Taken for what a member did."""
+    written_off: Points
+    """To be taken back, but spent already and let go."""
+    cash_offset: Points
+    """To be taken back, but spent already; the shop keeps their worth from what it gives back."""
 
 
-class Balance(_Answer):
+class Balance(Answer):
     """A member's balances, with all that became active or expired by `as_of`."""
 
     member_id: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)]
@@ -48,7 +62,7 @@ class Balance(_Answer):
     """Every wallet of the program in force, also an empty one."""
 
 
-class MovementOut(_Answer):
+class MovementOut(Answer):
     """Points of a wallet that went from one bucket to another."""
 
     wallet: str
@@ -63,7 +77,7 @@ class MovementOut(_Answer):
     """The order that they were given for."""
 
 
-class EventRefOut(_Answer):
+class EventRefOut(Answer):
     """The CloudEvent that made the posting: source and id are unique."""
 
     source: str
@@ -71,7 +85,7 @@ class EventRefOut(_Answer):
     type: str
 
 
-class Entry(_Answer):
+class Entry(Answer):
     """A posting: what one event, or one due instant, did to the member's account."""
 
     version: Annotated[int, Field(ge=1, json_schema_extra={"format": "int64"})]
@@ -94,7 +108,7 @@ class Entry(_Answer):
     """The wallets after it."""
 
 
-class Statement(_Answer):
+class Statement(Answer):
     """A page of a member's postings, newest first."""
 
     member_id: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)]
@@ -103,7 +117,7 @@ class Statement(_Answer):
     """Give it as `cursor` for the next, older page; null on the last one."""
 
 
-class Decision(_Answer):
+class Decision(Answer):
     """Who decided that points move, or that they do not."""
 
     verdict: Verdict
@@ -113,7 +127,7 @@ class Decision(_Answer):
     decided_at: AwareDatetime
 
 
-class Adjustment(_Answer):
+class Adjustment(Answer):
     """Points that an operator gave or took, or wants to."""
 
     adjustment_id: str
@@ -135,26 +149,26 @@ class Adjustment(_Answer):
     """Null while it waits for one."""
 
 
-class AdjustmentList(_Answer):
+class AdjustmentList(Answer):
     """Adjustments, newest first."""
 
     adjustments: list[Adjustment]
 
 
-class Liveness(_Answer):
+class Liveness(Answer):
     """The process answers."""
 
     status: Literal["alive"]
 
 
-class Readiness(_Answer):
+class Readiness(Answer):
     """Reads are answered; `degraded` when each of them has to go to PostgreSQL."""
 
     status: Literal["ready", "degraded"]
     checks: "Checks"
 
 
-class Checks(_Answer):
+class Checks(Answer):
     """What readiness looked at."""
 
     ledger: Literal["ok"]
@@ -162,7 +176,7 @@ class Checks(_Answer):
     cache: Literal["ok", "away"]
 
 
-class RequestFault(_Answer):
+class RequestFault(Answer):
     """One wrong part of a request."""
 
     path: str

@@ -39,6 +39,7 @@ class ProblemType(Enum):
     )
     INVALID_CURSOR = Kind("/problems/invalid-cursor", "The cursor is not one of this statement", HTTPStatus.BAD_REQUEST)
     MEMBER_NOT_FOUND = Kind("/problems/member-not-found", "Nobody knows this member", HTTPStatus.NOT_FOUND)
+    ORDER_NOT_FOUND = Kind("/problems/order-not-found", "Nobody knows this order", HTTPStatus.NOT_FOUND)
     NOT_FOUND = Kind("/problems/not-found", "There is nothing at this address", HTTPStatus.NOT_FOUND)
     METHOD_NOT_ALLOWED = Kind(
         "/problems/method-not-allowed", "This address does not take this method", HTTPStatus.METHOD_NOT_ALLOWED

@@ -18,7 +18,14 @@ from shared.domain.time import Instant, rfc3339
 from shared.ledger.desk import Desk, Standing
 from shared.ledger.proposals import Verdict, Wish
 from shared.operators import Operator, OperatorRole
-from shared.reads.adjustments import ID_PATTERN, is_adjustment_id, outcome_in_words, standing_document, state_of
+from shared.reads.adjustments import (
+    ID_PATTERN,
+    AdjustmentState,
+    is_adjustment_id,
+    outcome_in_words,
+    standing_document,
+    state_of,
+)
 from shared.reads.documents import wallets_document
 
 LIST_MAX = 1_000
@@ -136,7 +143,8 @@ def _rule(text: str, verdict: Verdict, who: Operator, reason: str, installation:
     name, why = _id(text), reason_option(reason)
 
     async def work(desk: Desk) -> bool:
-        return await _say(desk, await desk.rule(name, verdict, who, why), as_json=as_json)
+        said = await _say(desk, await desk.rule(name, verdict, who, why), as_json=as_json)
+        return said or verdict is Verdict.REJECTED
 
     settings = load_settings(installation=installation)
     if not at_desk(settings, work, again="Whether it was done is not known. Doing it again is safe."):
@@ -178,7 +186,7 @@ async def _rehearse(desk: Desk, wish: Wish, who: Operator, limit: int, *, as_jso
 
 
 async def _say(desk: Desk, standing: Standing, *, as_json: bool) -> bool:
-    """Print what an adjustment came to; False where it was refused."""
+    """Print what an adjustment came to; False where it was refused or rejected."""
     wish = standing.proposal.wish
     balances = await desk.balances(wish.member_id) or {}
     if as_json:
@@ -195,7 +203,7 @@ async def _say(desk: Desk, standing: Standing, *, as_json: bool) -> bool:
     else:
         words = outcome_in_words(standing.recorded.outcome)
         typer.echo(f"{wish.adjustment_id}: {words}. {_balance(wish, balances)}")
-    return standing.recorded is None or standing.recorded.outcome is Outcome.POSTED
+    return state_of(standing) in {AdjustmentState.POSTED, AdjustmentState.WAITING}
 
 
 def _balance(wish: Wish, balances: Balances) -> str:

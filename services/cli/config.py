@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from rich.console import Console
 
 from deploy import stack
@@ -35,6 +36,8 @@ def load_settings(*, installation: str | None = None, program: Path | None = Non
         if program is not None:
             changes["program"] = program
         return Settings.model_validate(settings.model_dump() | changes)
+    except SettingsError as error:
+        fail(f"POINTSTREAM_…: {error}; it takes JSON")
     except ValidationError as error:
         fail("\n".join(f"POINTSTREAM_{item['loc'][0]!s}: {item['msg']}".upper() for item in error.errors()))
 

@@ -1,6 +1,7 @@
 """`pointstream member`: a member's balances and newest postings, for a person."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, tzinfo
 from typing import Annotated
 
@@ -36,8 +37,19 @@ _SENTENCES = {
     (Bucket.AVAILABLE, Bucket.ADJUSTED): "{points} taken by an operator{about}",
     (Bucket.PENDING, Bucket.ADJUSTED): "{points} taken by an operator before they were available{about}",
     (Bucket.AVAILABLE, Bucket.DEBT): "{points} repaid what was owed{about}",
+    (Bucket.PENDING, Bucket.CLAWED_BACK): "{points}, still pending, taken back{by}{about}",
+    (Bucket.AVAILABLE, Bucket.CLAWED_BACK): "{points} taken back{by}{about}",
+    (Bucket.EXPIRED, Bucket.CLAWED_BACK): "{points}, expired already, counted as taken back{by}{about}",
+    (Bucket.DEBT, Bucket.CLAWED_BACK): "{points} to be taken back{by} were spent already, and are owed{about}",
+    (Bucket.WRITTEN_OFF, Bucket.CLAWED_BACK): "{points} to be taken back{by} were spent already, and let go{about}",
+    (Bucket.CASH_OFFSET, Bucket.CLAWED_BACK): "{points} to be taken back{by} were spent already; the shop keeps"
+    " their worth{about}",
+    (Bucket.AVAILABLE, Bucket.PENALTY): "{points} taken as a penalty{by}{about}",
+    (Bucket.DEBT, Bucket.PENALTY): "{points} owed for a penalty{by}{about}",
 }
 """What a movement means to a member, by where the points came from and went."""
+
+_GIVEN = "{points} given by an operator{about}"
 
 
 def member(
@@ -104,11 +116,23 @@ def show(out: Console, balance: MemberBalance, entries: list[StatementEntry], zo
 
 
 def _wallets(balance: MemberBalance) -> Table:
-    wallets = wallets_document(balance.balances)
-    parts = next(iter(wallets.values()), {})
+    return wallets_table(wallets_document(balance.balances))
+
+
+_SELDOM = ("adjusted", "penalty", "written_off", "cash_offset")
+"""What most members never have; a column of zeros would only take room."""
+
+
+def wallets_table(wallets: Mapping[str, Mapping[str, int]]) -> Table:
+    """The wallets of `wallets_document` as a table; what is seldom there has a column only where it is not zero."""
+    parts = [
+        part
+        for part in next(iter(wallets.values()), {})
+        if part not in _SELDOM or any(amounts[part] for amounts in wallets.values())
+    ]
     table = Table("wallet", *(Column(part.replace("_", " "), justify="right") for part in parts))
     for name, amounts in wallets.items():
-        table.add_row(name, *(f"{amount:,}" for amount in amounts.values()))
+        table.add_row(name, *(f"{amounts[part]:,}" for part in parts))
     return table
 
 
@@ -134,7 +158,10 @@ def sentence(movement: Movement) -> str:
     # An accrual names its order already; what happens to the points later does not.
     if from_bucket is not Bucket.ISSUED and movement.order_id is not None:
         about.append(f"order {plain(movement.order_id)}")
-    return _SENTENCES.get((from_bucket, to_bucket), otherwise).format(
+    # What no rule gave came from an operator.
+    given = from_bucket is Bucket.ISSUED and movement.rule_id is None
+    template = _GIVEN if given else _SENTENCES.get((from_bucket, to_bucket), otherwise)
+    return template.format(
         points=f"{movement.amount:,} {movement.wallet}",
         by="" if movement.rule_id is None else f" by {movement.rule_id}",
         about=f" ({', '.join(about)})" if about else "",

@@ -39,6 +39,19 @@ def _in_force(program: Program, at: Instant) -> list[Cap]:
 def apply(rated: RatedOrder, granted: Granted, program: Program, tallies: Tallies) -> Capped:
     """Cut what the rules give down to what the caps have room for; `rated` then says what was trimmed."""
     caps = [_Room(cap, _key(cap, program, rated.occurred_at), tallies) for cap in _in_force(program, rated.occurred_at)]
+    points_by_rule: dict[RuleId, int] = {}
+    for rule, amount in granted:
+        points_by_rule[rule.of] = points_by_rule.get(rule.of, 0) + amount
+    for room in caps:
+        room.used = sum([points for rule_id, points in points_by_rule.items() if rule_id in room.cap.rules])
+    if all(room.used <= room.left for room in caps):  # as for most orders
+        return Capped(granted, _used(caps, tallies), cut=False)
+    return _cut_down(rated, granted, caps, tallies)
+
+
+def _cut_down(rated: RatedOrder, granted: Granted, caps: Sequence["_Room"], tallies: Tallies) -> Capped:
+    for room in caps:
+        room.used = 0
     left: list[tuple[Rule, int]] = []
     trimmed: dict[RuleId, int] = {}
     for rule_id, parts in _by_rule(granted).items():
@@ -53,8 +66,12 @@ def apply(rated: RatedOrder, granted: Granted, program: Program, tallies: Tallie
             room.used += allowed
     if trimmed:
         rated.trimmed = {**rated.trimmed, **{rule: rated.trimmed.get(rule, 0) + lost for rule, lost in trimmed.items()}}
-    changed = {room.key: tallies.get(room.key, 0) + room.used for room in caps if room.key is not None and room.used}
-    return Capped(left, changed, bool(trimmed))
+    return Capped(left, _used(caps, tallies), bool(trimmed))
+
+
+def _used(caps: Iterable["_Room"], tallies: Tallies) -> Tallies:
+    """The tallies of caps of which an order used something."""
+    return {room.key: tallies.get(room.key, 0) + room.used for room in caps if room.key is not None and room.used}
 
 
 class _Room:
@@ -92,8 +109,7 @@ def _by_rule(granted: Granted) -> dict[RuleId, list[tuple[Rule, int]]]:
     """The parts of each rule: what it gives itself is named first."""
     parts: dict[RuleId, list[tuple[Rule, int]]] = {}
     for rule, points in granted:
-        rule_id = RuleId(rule.rule_id.partition("/")[0])
-        parts.setdefault(rule_id, []).append((rule, points))
+        parts.setdefault(rule.of, []).append((rule, points))
     return parts
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from shared.domain.circumstances import Circumstances
 from shared.domain.facts import EventRef, MemberChange, Refund
 from shared.domain.ids import LineId, LotId, MemberId, OrderId, ProgramVersion, RuleId, Wallet
 from shared.domain.member import NOBODY, Profile
@@ -177,6 +178,7 @@ class RatedOrder:
     By line: its id, category, pieces, minor units paid, base in minor units, and the points of each rule that gave
     some. What limits and caps took does not show in these; `trimmed` says how many it was. `counted` has the
     bases that a threshold counted, where its filter left lines out. `lots` are those that its points were issued into.
+    `circumstances` are what else its program asked about; None where it asked for nothing.
     """
 
     order_id: OrderId
@@ -194,6 +196,7 @@ class RatedOrder:
     trimmed: Mapping[RuleId, int]
     counted: Mapping[RuleId, Sequence[int]]
     lots: tuple[LotId, ...] = ()
+    circumstances: Circumstances | None = None
 
 
 @dataclass(slots=True)

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 from shared.domain import cap
 from shared.domain.accrue import rate
+from shared.domain.circumstances import circumstances_of
 from shared.domain.entry import Entry, beyond_limit
 from shared.domain.facts import Event, Order
 from shared.domain.ids import LotId, OrderId, RuleId, Wallet
-from shared.domain.model import Account, Decision, KnownOrder, Outcome, PostingKind
+from shared.domain.model import Account, Decision, KnownOrder, Outcome, PostingKind, RatedOrder
 from shared.domain.program import Program, Rule, Validity
 from shared.domain.reverse import reverse
 from shared.domain.tally import Tallies
@@ -26,7 +27,7 @@ def decide_order(account: Account, event: Event, order: Order, program: Program,
     known = account.orders.get(order.order_id, UNKNOWN)
     if known.rated is not None:
         return Decision(Outcome.ORDER_ALREADY_PAID, account, ())
-    rated, granted = rate(order, program, account.profile, first_order=not account.has_orders)
+    rated, granted = _rate(order, program, account)
     known = KnownOrder(rated, known.refunds)
     outcome, tallies = Outcome.POSTED, NO_TALLIES
     if not granted:
@@ -59,6 +60,15 @@ def knowing(account: Account, order_id: OrderId, known: KnownOrder, *, paid: boo
     """The account, knowing what became of an order, and whether it ever had one that was `paid`."""
     orders = {**account.orders, order_id: known}
     return replace(account, orders=orders, has_orders=account.has_orders or paid)
+
+
+def _rate(order: Order, program: Program, account: Account) -> tuple[RatedOrder, list[tuple[Rule, int]]]:
+    """The order as it is rated for the member, with what the program asked about it, and what each rule gives."""
+    first_order = not account.has_orders
+    rated, granted = rate(order, program, account.profile, first_order=first_order)
+    if program.asks:
+        rated.circumstances = circumstances_of(order, program, account.profile, first_order=first_order)
+    return rated, granted
 
 
 def _issue(entry: Entry, order: Order, granted: Sequence[tuple[Rule, int]], program: Program) -> tuple[LotId, ...]:

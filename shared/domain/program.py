@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import NamedTuple, assert_never
 
+from shared.domain.circumstances import Asked, asked_by
 from shared.domain.facts import Order
 from shared.domain.filters import Birthday, Match, Window
 from shared.domain.ids import MultiplierId, ProgramVersion, RuleId, Wallet
@@ -130,8 +131,11 @@ class Rule:
     at_most: int | None = None
     every_order: bool = field(init=False)
     """Whether it looks at any order, whoever pays it and when."""
+    of: RuleId = field(init=False)
+    """The rule itself, also where this is what a multiplier adds to it, by the name that the journal has for that."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "of", RuleId(self.rule_id.partition("/")[0]))
         every_order = self.match.every_order and self.during is None and not self.first_order
         object.__setattr__(self, "every_order", every_order)
 
@@ -215,6 +219,8 @@ class Program:
     too, and it is computed once an order. Growth mostly counts as the points do."""
     limits: bool = field(init=False, compare=False)
     """Whether a rule gives no more than so many points for an order."""
+    asks: tuple[Asked, ...] = field(init=False, compare=False)
+    """What rules and multipliers ask about an order beside its lines and amounts."""
     _validity_by_day: dict[tuple[RuleId, date], Validity] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
@@ -231,6 +237,7 @@ class Program:
         object.__setattr__(self, "parts", parts)
         object.__setattr__(self, "alike", tuple(alike))
         object.__setattr__(self, "limits", any(rule.at_most is not None for rule in self.rules))
+        object.__setattr__(self, "asks", asked_by(self.rules, self.multipliers))
 
     def _what_counts(self, rule: Rule) -> object:
         """All on which it depends how much the rule gives for an order that it looks at."""

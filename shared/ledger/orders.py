@@ -11,7 +11,8 @@ from shared.ledger.database import Record
 
 
 def dump_lines(rated: RatedOrder) -> bytes:
-    """What a refund needs of an order, by column: a list for each field of its lines, one for each rule's points."""
+    """What a refund needs of an order, by column: a list for each field of its lines, one for each rule's points. And
+    what else its program asked about, to explain it."""
     lines = {
         "line_id": rated.line_ids,
         "category": rated.categories,
@@ -25,6 +26,8 @@ def dump_lines(rated: RatedOrder) -> bytes:
         lines["trimmed"] = rated.trimmed
     if rated.counted:
         lines["counted"] = rated.counted
+    if rated.circumstances is not None:
+        lines["asked"] = rated.circumstances
     return orjson.dumps(lines)
 
 
@@ -49,12 +52,12 @@ def known_order(row: Record) -> KnownOrder:
     member_id, order_id = row["member_id"], row["order_id"]
     refunds = [] if row["refunds"] is None else orjson.loads(row["refunds"])
     return KnownOrder(
-        _rated(row) if row["paid"] else None,
-        tuple([_refund(parts, member_id, order_id) for parts in refunds]),
+        rated_order(row) if row["paid"] else None,
+        tuple([refund_of(parts, member_id, order_id) for parts in refunds]),
     )
 
 
-def _rated(row: Record) -> RatedOrder:
+def rated_order(row: Record) -> RatedOrder:
     """The order as it was rated. Without its lines where nobody asked for them: whoever only wants to know that it was
     paid needs none."""
     lines: dict[str, Any] = {} if row["lines"] is None else orjson.loads(row["lines"])
@@ -74,10 +77,12 @@ def _rated(row: Record) -> RatedOrder:
         trimmed=lines.get("trimmed", {}),
         counted=lines.get("counted", {}),
         lots=tuple(lines.get("lots", ())),
+        circumstances=lines.get("asked"),
     )
 
 
-def _refund(parts: dict[str, Any], member_id: MemberId, order_id: OrderId) -> Refund:
+def refund_of(parts: dict[str, Any], member_id: MemberId, order_id: OrderId) -> Refund:
+    """A refund out of its `parts`, as `dump_refund` wrote them."""
     return Refund(
         refund_id=parts["refund_id"],
         order_id=order_id,

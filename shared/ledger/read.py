@@ -1,11 +1,12 @@
 """Reading a member's statement out of the journal: postings with what they moved, newest first."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
 
 from shared.domain.facts import EventRef
-from shared.domain.ids import MemberId
+from shared.domain.ids import MemberId, Shard
 from shared.domain.model import Bucket, Movement, Posting, PostingKind
 from shared.domain.time import Instant
 from shared.ledger import statements
@@ -34,6 +35,11 @@ async def read_statement(
     """
     shard = shard_of(member_id, shards)
     rows = await connection.fetch(statements.READ_STATEMENT, shard, member_id, before, limit)
+    return await with_movements(connection, shard, rows)
+
+
+async def with_movements(connection: Connection, shard: Shard, rows: Sequence[Record]) -> list[StatementEntry]:
+    """Rows of postings of one shard as entries, with what they moved."""
     movements: dict[int, list[Movement]] = {row["pos"]: [] for row in rows}
     if rows:
         # A second statement sees the same: what the journal says of a position never changes.

@@ -34,13 +34,35 @@ async def lock_accounts(
     rows = await connection.fetch(statements.LOCK_ACCOUNTS, list(needs.shards.values()), list(needs.shards))
     if len(rows) < len(needs.shards):
         rows = [*rows, *await _lock_unseen(connection, needs, rows)]
-    accounts = {member_id: Account(member_id) for member_id in needs.shards}
+    accounts = _accounts(rows, needs)
+    await _load(connection, accounts, needs, programs)
+    return accounts, needs.shards
+
+
+async def read_accounts(
+    connection: Connection, events: Sequence[Event | Sweep], shards: int, programs: Programs
+) -> Accounts:
+    """The same accounts without locks, for whoever decides and writes nothing. They are of one moment where the
+    connection's transaction sees only one."""
+    needs = _needs(events, shards, programs)
+    rows = await connection.fetch(statements.READ_ACCOUNTS, list(needs.shards.values()), list(needs.shards))
+    accounts = _accounts(rows, needs)
+    await _load(connection, accounts, needs, programs)
+    return accounts
+
+
+def _accounts(rows: Sequence[Record], needs: "_Needs") -> Accounts:
+    """The accounts as they are stored; a new one for each member that is not."""
+    return {member_id: Account(member_id) for member_id in needs.shards} | {
+        row["member_id"]: _account(row) for row in rows
+    }
+
+
+async def _load(connection: Connection, accounts: Accounts, needs: "_Needs", programs: Programs) -> None:
+    """Put into the accounts what the events need beside them."""
     due: dict[MemberId, Instant] = {}
     owing: list[MemberId] = []
-    for row in rows:
-        account = _account(row)
-        member_id = account.member_id
-        accounts[member_id] = account
+    for member_id, account in accounts.items():
         if member_id in needs.takes:
             pass  # all of its open lots are loaded
         elif account.next_due_at is not None and account.next_due_at <= needs.until[member_id]:
@@ -56,7 +78,6 @@ async def lock_accounts(
     if owing:
         await _load_debts(connection, accounts, needs.shards, owing)
     await _load_habits(connection, accounts, needs, programs)
-    return accounts, needs.shards
 
 
 async def _lock_unseen(connection: Connection, needs: "_Needs", seen: Sequence[Record]) -> Sequence[Record]:
@@ -212,7 +233,7 @@ async def _load_due_lots(
         accounts[member_id].later_due_at = None
     for row in rows:
         member_id = row["member_id"]
-        lot = _lot(row)
+        lot = lot_of(row)
         if lot.due_at is not None and lot.due_at > until[member_id]:
             accounts[member_id].later_due_at = lot.due_at
         else:
@@ -221,7 +242,8 @@ async def _load_due_lots(
         accounts[member_id].lots = due
 
 
-def _lot(row: Record) -> Lot:
+def lot_of(row: Record) -> Lot:
+    """A lot out of its row."""
     return Lot(
         lot_id=row["lot_id"],
         wallet=row["wallet"],
@@ -296,7 +318,7 @@ async def _load_open_lots(connection: Connection, accounts: Accounts, needs: _Ne
     )
     lots: dict[MemberId, dict[LotId, Lot]] = {member_id: {} for member_id in members}
     for row in rows:
-        lots[row["member_id"]][row["lot_id"]] = _lot(row)
+        lots[row["member_id"]][row["lot_id"]] = lot_of(row)
     for member_id, found in lots.items():
         accounts[member_id].lots = found
         accounts[member_id].later_due_at = None

@@ -24,7 +24,8 @@ def balance_document(balance: MemberBalance) -> Json:
 def wallets_document(balances: Balances) -> dict[str, dict[str, int]]:
     """Each wallet's buckets as amounts that are never negative.
 
-    lifetime_issued = available + pending + expired + clawed_back − debt: all buckets of a wallet sum to zero.
+    All buckets of a wallet sum to zero, so lifetime_issued = available + pending + expired + clawed_back + adjusted
+    + penalty − debt − written_off − cash_offset.
     """
     return {wallet: _wallet(buckets) for wallet, buckets in balances.items()}
 
@@ -33,11 +34,15 @@ def _wallet(buckets: Mapping[Bucket, int]) -> dict[str, int]:
     return {
         "available": buckets.get(Bucket.AVAILABLE, 0),
         "pending": buckets.get(Bucket.PENDING, 0),
-        # These two are kept as negative numbers: where points come from, and what is owed.
+        # Where points come from is kept as a negative number, and so is what is owed or was let go.
         "debt": -buckets.get(Bucket.DEBT, 0),
         "lifetime_issued": -buckets.get(Bucket.ISSUED, 0),
         "expired": buckets.get(Bucket.EXPIRED, 0),
         "clawed_back": buckets.get(Bucket.CLAWED_BACK, 0),
+        "adjusted": buckets.get(Bucket.ADJUSTED, 0),
+        "penalty": buckets.get(Bucket.PENALTY, 0),
+        "written_off": -buckets.get(Bucket.WRITTEN_OFF, 0),
+        "cash_offset": -buckets.get(Bucket.CASH_OFFSET, 0),
     }
 
 

@@ -99,7 +99,7 @@ class Reader:
         self.programs = programs
         self._pool = pool
         self._cache = cache
-        self._shards = installation.shards
+        self.shards = installation.shards
         self._live = installation.clock is Clock.LIVE
         self._clock = clock
         self._replay_now = installation.replay_now
@@ -114,7 +114,7 @@ class Reader:
         # A replay that has not begun has no now; only the ledger knows how far the account itself has come.
         if now is not None and cached is not None and (cached.next_due_at is None or now < cached.next_due_at):
             _HITS.inc()
-            balances = self._all_wallets(orjson.loads(cached.balances), now)
+            balances = self.all_wallets(orjson.loads(cached.balances), now)
             return MemberBalance(member_id, cached.version, now, cached.next_due_at, balances, Source.CACHE)
         if cached is not None:
             _DUE.inc()
@@ -126,7 +126,7 @@ class Reader:
             await self._refill(read)
         as_of = account.settled_to if now is None else now
         settled, _ = settle(account, as_of, self.programs)
-        balances = self._all_wallets(settled.balances, as_of)
+        balances = self.all_wallets(settled.balances, as_of)
         return MemberBalance(member_id, account.version, as_of, settled.next_due_at, balances, Source.LEDGER)
 
     async def statement(
@@ -137,10 +137,21 @@ class Reader:
         It is the journal: what fell due and is not posted yet does not stand in it.
         """
         async with self._ledger() as connection:
-            entries = await read_statement(connection, member_id, before, limit, self._shards)
-            if entries or await read_account(connection, member_id, EPOCH, self._shards) is not None:
+            entries = await read_statement(connection, member_id, before, limit, self.shards)
+            if entries or await read_account(connection, member_id, EPOCH, self.shards) is not None:
                 return entries
         return None
+
+    @asynccontextmanager
+    async def picture(self) -> AsyncIterator[tuple[Connection, Instant | None]]:
+        """A connection whose statements all see the ledger as it is at one moment, and write nothing; and the time that
+        the installation lives in, None for a replay that has not begun."""
+        now = self._clock() if self._live else await self._replay_time()
+        async with (
+            self._ledger() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield connection, now
 
     async def check_ledger(self) -> None:
         """Return when PostgreSQL answers with the installation's tables in it."""
@@ -221,13 +232,13 @@ class Reader:
     async def _read_ledger(self, member_id: MemberId, now: Instant | None) -> ReadAccount | None:
         """The account as it is stored, with what is due by now."""
         async with self._ledger() as connection:
-            read = await read_account(connection, member_id, EPOCH, self._shards)
+            read = await read_account(connection, member_id, EPOCH, self.shards)
             if read is None or now is None or read.account.next_due_at is None or read.account.next_due_at > now:
                 return read
             # Account, lots and debts are three statements: a worker that settles it in between must not be seen by some
             # of them only.
             async with connection.transaction(isolation="repeatable_read", readonly=True):
-                return await read_account(connection, member_id, now, self._shards)
+                return await read_account(connection, member_id, now, self.shards)
 
     @asynccontextmanager
     async def _ledger(self) -> AsyncIterator[Connection]:
@@ -240,7 +251,7 @@ class Reader:
             RECONNECTS.labels(Server.POSTGRESQL).inc()
             raise LedgerAwayError(f"PostgreSQL is away: {str(error) or repr(error)}") from error
 
-    def _all_wallets(self, balances: Balances, as_of: Instant) -> Balances:
+    def all_wallets(self, balances: Balances, as_of: Instant) -> Balances:
         """With every wallet of the program in force, in the program's order, and those of older versions after them."""
         program = self.programs.in_force(as_of)
         return balances if program is None else {**dict.fromkeys(program.wallets, _EMPTY), **balances}

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -33,6 +34,8 @@ ORDERS = 2_400
 ORDERS_PER_PHASE = 400
 REFUNDS_PER_PHASE = 60
 COPIES = 60
+SWEEP_LAG_US = 3 * DAY_US
+"""How far the expiry worker is behind when refunds begin to come in, in the time of the replay."""
 EVERY_US = 40 * DAY_US // ORDERS
 BEGIN = instant_of(datetime(2026, 3, 1, 12, tzinfo=UTC))
 
@@ -64,7 +67,7 @@ class Sent:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Events:
     """All messages in the order of their arrival, in phases of one topic each; the copies are sent when all others were
     read."""
@@ -75,6 +78,23 @@ class Events:
     """The first event that tells of each refund."""
     end: Instant
     """Until when time passes after the last of them."""
+
+    @cached_property
+    def refund_moments(self) -> Sequence[range]:
+        """About the postings of each phase of refunds, by number, where nothing disturbs the workers."""
+        found = []
+        simulation = Simulation(PROGRAMS)
+        for phase in self.phases:
+            at = phase[-1].arrived_at
+            if phase[-1].topic == REFUND:
+                simulation.settle(Instant(at - SWEEP_LAG_US))
+                first = _postings(simulation)
+            for message in phase:
+                simulation.feed(message.value, (), message.arrived_at)
+            if phase[-1].topic == REFUND:
+                simulation.settle(Instant(at - PROGRAMS.allowed_lateness_us))
+                found.append(range(first, _postings(simulation)))
+        return found
 
     @property
     def settled_to(self) -> Instant:
@@ -88,6 +108,10 @@ class Events:
             simulation.feed(message.value, (), message.arrived_at)
         simulation.settle(self.settled_to)
         return simulation
+
+
+def _postings(simulation: Simulation) -> int:
+    return sum(len(member.postings) for member in simulation.members.values())
 
 
 def make_events() -> Events:

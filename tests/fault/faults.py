@@ -158,7 +158,7 @@ def commits_cut(*cuts: Cut) -> Strike:
     """Cut connections of the earn and expiry workers at their COMMITs."""
 
     async def strike(scene: Scene) -> None:
-        numbers = sorted(scene.chance.sample(range(1, 30), scene.chance.randint(3, 6)))
+        numbers = sorted(scene.chance.sample(range(1, 50), scene.chance.randint(3, 6)))
         async with CommitProxy(scene.settings.postgres, numbers, cuts, scene.chance) as proxy:
             behind = scene.settings.model_copy(update={"postgres": proxy.address})
             await scene.start(Worker.EARN, Worker.EXPIRY, settings=behind)

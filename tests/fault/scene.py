@@ -95,8 +95,14 @@ class Scene:
         return started
 
     def points(self, count: int) -> list[int]:
-        """So many moments of the round, in order, as numbers of postings."""
-        return sorted(int(self.chance.uniform(*POINTS) * self._postings) for _ in range(count))
+        """So many moments of the round, in order, as numbers of postings; half of them while refunds come in."""
+        return sorted(self._point() for _ in range(count))
+
+    def _point(self) -> int:
+        first, last = (int(part * self._postings) for part in POINTS)
+        if self.chance.random() < 0.5:
+            return self.chance.randrange(first, last)
+        return self.chance.choice([each for moments in self._events.refund_moments for each in moments if each < last])
 
     async def until_posted(self, postings: int) -> None:
         """Wait until the journal has so many postings."""

@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from services.cli import adjust
+from services.cli import adjust, member
 from shared.domain.ids import AdjustmentId, MemberId, Wallet
 from shared.ledger.database import Pool, Role
 from shared.ledger.desk import open_desk
@@ -25,6 +25,7 @@ BOB = Operator("bob", OperatorRole.SUPERVISOR)
 
 app = typer.Typer()
 app.command()(adjust.adjust)
+app.command()(member.member)
 app.add_typer(adjust.app, name="adjustments")
 
 
@@ -143,8 +144,22 @@ async def test_what_is_rejected_moves_nothing_for_good(settings: Settings, ledge
     assert (withdrawn.exit_code, withdrawn.stdout) == (0, "a-1: rejected. Nothing moved.\n")
     approved = await command("adjustments", "approve", "a-1", "--by", "bob", "--reason", "checked")
     assert (approved.exit_code, "decided before: rejected, by ann" in approved.stderr) == (1, True)
-    assert (await adjusted(*arguments))["state"] == "rejected"
+    assert (await adjusted(*arguments, exit_code=1))["state"] == "rejected"
     assert await ledger.fetchval("SELECT count(*) FROM postings") == 0
+
+
+async def test_a_statement_tells_what_an_operator_did(settings: Settings) -> None:
+    await adjusted("alice", "--give", "50", "--reason", "late", "--by", "ann")
+    await adjusted("alice", "--take", "20", "--reason", "given twice", "--by", "bob")
+    shown = await command("member", "alice")
+    assert "50 points given by an operator (lot 1)" in shown.stdout
+    assert "20 points taken by an operator (lot 1)" in shown.stdout
+
+
+async def test_a_setting_that_is_no_json_is_said(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POINTSTREAM_OPERATOR_TOKENS", "a-secret")
+    result = await command("adjustments", "list")
+    assert (result.exit_code, "operator_tokens" in result.stderr, "a-secret" in result.stderr) == (1, True, False)
 
 
 @pytest.mark.parametrize(

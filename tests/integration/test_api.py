@@ -31,7 +31,21 @@ from tests.support.installing import Make
 ORDER = paid("M-1", "A-1", "2026-03-10T15:00:00Z", 5900, brand="Private")
 ACTIVATION = "2026-03-25T04:00:00Z"
 EXPIRY = "2026-06-11T04:00:00Z"
-NOTHING = {"available": 0, "pending": 0, "debt": 0, "lifetime_issued": 0, "expired": 0, "clawed_back": 0}
+NOTHING = dict.fromkeys(
+    (
+        "available",
+        "pending",
+        "debt",
+        "lifetime_issued",
+        "expired",
+        "clawed_back",
+        "adjusted",
+        "penalty",
+        "written_off",
+        "cash_offset",
+    ),
+    0,
+)
 GROWTH = {**NOTHING, "available": 59, "lifetime_issued": 59}
 
 YEAR_END_PROGRAM = """
@@ -69,7 +83,10 @@ async def test_a_miss_is_answered_by_the_ledger_and_the_next_read_by_the_cache(s
 
 async def test_a_cached_balance_shows_every_wallet_of_the_program(settings: Settings) -> None:
     async with cache_of(settings) as cache, api(settings, HandClock("2026-03-11T00:00:00Z")) as client:
-        held = b'{"points": {"issued": -70, "available": 50, "debt": -30, "expired": 10, "clawed_back": 40}}'
+        held = (
+            b'{"points": {"issued": -70, "available": 30, "debt": -30, "expired": 10, "clawed_back": 60,'
+            b' "adjusted": 15, "penalty": 5, "written_off": -12, "cash_offset": -8}}'
+        )
         await cache.refill(CachedBalance(MemberId("M-1"), 7, None, held), 0)
         answer = await client.get(balance_path("M-1"))
 
@@ -78,12 +95,16 @@ async def test_a_cached_balance_shows_every_wallet_of_the_program(settings: Sett
     assert answer.json()["next_due_at"] is None
     assert answer.json()["wallets"] == {
         "points": {
-            "available": 50,
+            "available": 30,
             "pending": 0,
             "debt": 30,
             "lifetime_issued": 70,
             "expired": 10,
-            "clawed_back": 40,
+            "clawed_back": 60,
+            "adjusted": 15,
+            "penalty": 5,
+            "written_off": 12,
+            "cash_offset": 8,
         },
         "growth": NOTHING,
     }

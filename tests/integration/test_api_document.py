@@ -11,7 +11,8 @@ from services.api.app import create_app
 from services.api.problems import ProblemType
 from shared.ledger.batch import Batch
 from shared.settings import Settings
-from tests.integration.reading import HandClock, api, balance_path, paid, post_all, statement_path
+from tests.integration.reading import HandClock, api, at, balance_path, paid, post_all, statement_path
+from tests.support.orders import data_of
 
 Document = dict[str, Any]
 
@@ -40,10 +41,17 @@ def test_the_document_is_valid_openapi() -> None:
         Draft202012Validator.check_schema(schema)
 
 
+def test_the_body_of_a_preview_is_described_with_an_example() -> None:
+    body = DOCUMENT["paths"]["/v1/preview/order"]["post"]["requestBody"]["content"]["application/json"]
+    validator(body["schema"]).validate(body["example"])
+
+
 def test_it_speaks_of_every_address() -> None:
     assert set(DOCUMENT["paths"]) == {
         "/v1/members/{member_id}/balance",
         "/v1/members/{member_id}/statement",
+        "/v1/orders/{order_id}/points",
+        "/v1/preview/order",
         "/v1/members/{member_id}/adjustments",
         "/v1/adjustments",
         "/v1/adjustments/{adjustment_id}/approve",
@@ -85,6 +93,15 @@ async def test_the_api_sends_what_the_document_says(settings: Settings) -> None:
                 await client.get(statement_path("M-1"), params={"limit": 1}),
                 await client.get(statement_path("M-1"), params={"cursor": "?"}),
                 await client.get(statement_path("M-1"), params={"limit": 0}),
+            ],
+            "/v1/orders/{order_id}/points": [
+                await client.get("/v1/orders/A-1/points", params={"member_id": "M-1"}),
+                await client.get("/v1/orders/A-2/points", params={"member_id": "nobody"}),
+                await client.get("/v1/orders/A-2/points"),
+            ],
+            "/v1/preview/order": [
+                await client.post("/v1/preview/order", json=data_of("A-9", "M-1", at=at("2026-07-01T00:00:00Z"))),
+                await client.post("/v1/preview/order", json={}),
             ],
             "/health/live": [await client.get("/health/live")],
             "/health/ready": [await client.get("/health/ready")],

@@ -8,12 +8,15 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from services.cli.member import member, sentence
+from services.cli.member import member, sentence, wallets_table
 from shared.domain.ids import LotId, OrderId, RuleId, Wallet
 from shared.domain.model import Bucket, Movement
 from shared.ledger.batch import Batch
+from shared.reads.documents import wallets_document
 from shared.settings import Settings
 from tests.integration.reading import paid, post_all
+
+ALL_PARTS = list(wallets_document({Wallet("points"): {}})["points"])
 
 app = typer.Typer()
 app.command()(member)
@@ -93,3 +96,22 @@ def test_what_falls_due_names_its_lot_and_order() -> None:
 def test_every_movement_can_be_told(to_bucket: Bucket) -> None:
     movement = Movement(Wallet("points"), Bucket.AVAILABLE, to_bucket, 1, RuleId("rule"), None, None)
     assert sentence(movement).startswith("1 points ")
+
+
+async def test_what_was_spent_before_a_refund_has_a_column_only_where_it_is_not_zero(settings: Settings) -> None:
+    order = paid("M-1", "A-1", "2026-03-10T15:00:00Z", 1000)
+    await post_all(settings, Batch(events=[order]))
+    assert "written off" not in (await invoke("M-1")).stdout
+    wallets = {"points": {**dict.fromkeys(ALL_PARTS, 0), "written_off": 100}, "growth": dict.fromkeys(ALL_PARTS, 0)}
+    table = wallets_table(wallets)
+    assert [column.header for column in table.columns][-1] == "written off"
+    assert len(table.columns) == len(ALL_PARTS) - 3 + 1
+
+
+def test_what_a_refund_took_of_spent_points_is_told() -> None:
+    movement = Movement(
+        Wallet("points"), Bucket.CASH_OFFSET, Bucket.CLAWED_BACK, 7, RuleId("base"), None, OrderId("A-1")
+    )
+    assert sentence(movement) == (
+        "7 points to be taken back by base were spent already; the shop keeps their worth (order A-1)"
+    )

@@ -15,6 +15,8 @@ from shared.setup import set_up
 from shared.stream.topics import delete_topics
 
 PROGRAM = Path("programs/grocery.yaml")
+ONE_RULE, REALISTIC = (Path(__file__).with_name(f"{name}.yaml") for name in ("one-rule", "realistic"))
+"""The least program, and one of a shop of some size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +28,14 @@ class Bench:
     program: Path
 
     @asynccontextmanager
-    async def installation(self, name: str) -> AsyncIterator[Settings]:
-        """A fresh installation for as long as the block lasts."""
+    async def installation(self, name: str, program: Path | None = None) -> AsyncIterator[Settings]:
+        """A fresh installation for as long as the block lasts, with the bench's program or another one."""
         settings = Settings(
             installation=name,
             kafka=self.addresses.kafka,
             postgres=self.addresses.postgres,
             redis=self.addresses.redis,
-            program=self.program,
+            program=program or self.program,
             api_port=0,
         )
         await set_up(settings, settings.program)

@@ -15,7 +15,7 @@ import typer
 
 from deploy.stack.ports import free_ports
 from services.cli.bench import growth, latency, reads, throughput
-from services.cli.bench.bench_stack import PROGRAM, Bench, bench_stack
+from services.cli.bench.bench_stack import ONE_RULE, PROGRAM, REALISTIC, Bench, bench_stack
 from services.cli.bench.decisions import decisions_per_s
 from services.cli.bench.figures import Figures, quantile, table
 from services.cli.bench.machine import calibrate_ms
@@ -33,6 +33,7 @@ class Part(StrEnum):
 
     DECISIONS = "decisions"
     THROUGHPUT = "throughput"
+    PROGRAMS = "programs"
     LATENCY = "latency"
     GROWTH = "growth"
     READS = "reads"
@@ -43,6 +44,7 @@ WARM_UP_RUNS = 2
 """A broker needs some runs before its figures count."""
 
 DECISIONS = 50_000
+PROGRAMS = {"one rule": ONE_RULE, "realistic program": REALISTIC}
 LATENCY_S = 20.0
 LONE_ORDERS = 40
 PAST_MOVEMENTS = 10_000_000
@@ -84,7 +86,7 @@ def bench(
     plan = Plan(runs, order_count, only or list(Part))
     with contextlib.suppress(KeyboardInterrupt):  # what was measured before Ctrl-C is still worth telling
         if Part.DECISIONS in plan.parts:
-            _decisions(plan, program)
+            _decisions(plan)
         if plan.parts != [Part.DECISIONS]:
             with (
                 tempfile.TemporaryDirectory(prefix="pointstream-bench-") as folder,
@@ -104,6 +106,7 @@ def _machine() -> dict[str, Any]:
 async def _measure(plan: Plan, made: Bench) -> None:
     measured_by: dict[Part, Callable[[Plan, Bench], Coroutine[Any, Any, None]]] = {
         Part.THROUGHPUT: _throughput,
+        Part.PROGRAMS: _programs,
         Part.LATENCY: _latency,
         Part.GROWTH: _growth,
         Part.READS: _reads,
@@ -117,11 +120,28 @@ async def _measure(plan: Plan, made: Bench) -> None:
             await measure(plan, made)
 
 
-def _decisions(plan: Plan, program: Path) -> None:
+def _decisions(plan: Plan) -> None:
     """What the pure core decides, beside how fast the machine is."""
     for _ in range(plan.runs):
         plan.figures.add(Part.DECISIONS, "counting to a million", "ms", calibrate_ms())
-        plan.figures.add(Part.DECISIONS, "orders decided by the core", "1/s", decisions_per_s(program, DECISIONS))
+        for name, program in PROGRAMS.items():
+            decided = decisions_per_s(program, DECISIONS)
+            plan.figures.add(Part.DECISIONS, f"orders decided by the core, {name}", "1/s", decided)
+
+
+async def _programs(plan: Plan, made: Bench) -> None:
+    """(j) what a realistic program costs: its throughput against that of a single rule."""
+    figures, part = plan.figures, Part.PROGRAMS
+    for number in range(plan.runs):
+        done: dict[str, float] = {}
+        for place, (name, program) in enumerate(PROGRAMS.items()):
+            async with made.installation(f"bench_program_{number}_{place}", program) as settings:
+                run = await throughput.run(made, settings, Load(plan.orders), 1)
+            done[name] = run.orders_per_s
+            figures.add(part, f"orders, {name}", "1/s", run.orders_per_s)
+            figures.add(part, f"processor time, {name}", "us/order", sum(run.cpu_us.values()))
+        figures.add(part, "realistic program against one rule", "", done["realistic program"] / done["one rule"])
+        _say(f"run {number + 1}: " + ", ".join(f"{name} {rate:,.0f} orders/s" for name, rate in done.items()))
 
 
 async def _throughput(plan: Plan, made: Bench) -> None:

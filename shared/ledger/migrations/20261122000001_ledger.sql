@@ -126,6 +126,9 @@ CREATE TABLE refunds (
   PRIMARY KEY (shard, member_id, order_id, refund_no)
 );
 
+-- Those that took nothing when they came: few, however many refunds there are.
+CREATE INDEX refunds_idle ON refunds (arrived_at) WHERE outcome IN ('waiting_for_order', 'refund_does_not_fit');
+
 -- What rules may ask about a member, as its platform told it last; nothing that names a person.
 CREATE TABLE profiles (
   shard     integer NOT NULL,

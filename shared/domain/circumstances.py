@@ -1,0 +1,105 @@
+"""What rules ask about an order beside its lines and amounts: kept with it, so that it can be explained later."""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypedDict, assert_never
+
+from shared.domain.facts import Order
+from shared.domain.filters import Birthday, Days, Match
+from shared.domain.member import Profile
+from shared.domain.multiplier import ByTier, Multiplier
+
+if TYPE_CHECKING:
+    from shared.domain.program import Program, Rule
+
+
+class Asked(StrEnum):
+    """Something that a rule or a multiplier may ask about."""
+
+    BRAND = "brand"
+    SKU = "sku"
+    CHANNEL = "channel"
+    STORE = "store"
+    PAYMENT_METHOD = "payment_method"
+    FIRST_ORDER = "first_order"
+    TIER = "tier"
+    BIRTHDAY = "birthday"
+
+
+class Circumstances(TypedDict, total=False):
+    """What held when an order was rated. It has what the program asks, under the names in `Asked`, and nothing else.
+
+    A dictionary, because that is what the ledger keeps, and one is made for most orders. Nothing ever changes it.
+    """
+
+    channel: str | None
+    store: str | None
+    payment_method: str | None
+    tier: str | None
+    first_order: bool
+    birthday: bool
+    """Whether it was paid on the member's birthday."""
+    brand: Sequence[str | None]
+    """By line."""
+    sku: Sequence[str]
+    """By line."""
+
+
+def asked_by_rule(rule: "Rule") -> frozenset[Asked]:
+    """What a rule asks about."""
+    first = [Asked.FIRST_ORDER] if rule.first_order else []
+    return frozenset([*_asked_by_match(rule.match), *first])
+
+
+def asked_by_multiplier(multiplier: Multiplier) -> frozenset[Asked]:
+    """What a multiplier asks about."""
+    tier = [Asked.TIER] if isinstance(multiplier.factor, ByTier) else []
+    return frozenset([*_asked_by_match(multiplier.match), *tier, *_asked_by_days(multiplier.days)])
+
+
+def asked_by(rules: Iterable["Rule"], multipliers: Iterable[Multiplier]) -> tuple[Asked, ...]:
+    """What some rules and multipliers ask about together, each once, always in one order."""
+    found = frozenset[Asked]().union(*map(asked_by_rule, rules), *map(asked_by_multiplier, multipliers))
+    return tuple(asked for asked in Asked if asked in found)
+
+
+def circumstances_of(order: Order, program: "Program", profile: Profile, *, first_order: bool) -> Circumstances:
+    """What held for an order, as far as the program asks."""
+    held: Circumstances = {}
+    for asked in program.asks:
+        match asked:
+            case Asked.BRAND:
+                held["brand"] = [line["brand"] for line in order.lines]
+            case Asked.SKU:
+                held["sku"] = [line["sku"] for line in order.lines]
+            case Asked.CHANNEL:
+                held["channel"] = order.channel
+            case Asked.STORE:
+                held["store"] = order.store
+            case Asked.PAYMENT_METHOD:
+                held["payment_method"] = order.payment_method
+            case Asked.FIRST_ORDER:
+                held["first_order"] = first_order
+            case Asked.TIER:
+                held["tier"] = profile.tier
+            case Asked.BIRTHDAY:
+                held["birthday"] = profile.has_birthday_on(program.calendar.day_of(order.occurred_at))
+            case _:
+                assert_never(asked)
+    return held
+
+
+def _asked_by_match(match: Match) -> list[Asked]:
+    names = {name for name, _, _ in match.of_line}
+    asked = {
+        Asked.BRAND: "brand" in names,
+        Asked.SKU: "sku" in names,
+        Asked.CHANNEL: match.channels is not None,
+        Asked.STORE: match.stores is not None,
+        Asked.PAYMENT_METHOD: match.payment_methods is not None,
+    }
+    return [name for name, does in asked.items() if does]
+
+
+def _asked_by_days(days: Days | None) -> list[Asked]:
+    return [Asked.BIRTHDAY] if isinstance(days, Birthday) else []
