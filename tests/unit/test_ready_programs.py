@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -17,8 +17,10 @@ from typer.testing import CliRunner
 
 from services.cli.program import app
 from shared.contracts.program import ProgramDocument, read_program
+from shared.contracts.program_caps import CapDocument
+from shared.contracts.program_filters import WindowDocument
 from shared.domain.ids import MemberId
-from shared.domain.model import Account, Bucket, Movement, Outcome
+from shared.domain.model import Account, Bucket, Movement, Outcome, PostingKind
 from shared.domain.program import Programs
 from shared.domain.time import DAY_US, Instant, instant_of, rfc3339
 from shared.simulation import Member, Simulation
@@ -61,13 +63,13 @@ class Business:
     tiers: tuple[str, ...] = ()
 
 
-def _month(year: int, month: int) -> datetime:
+def _first_of(year: int, month: int) -> datetime:
     return datetime(year, month, 1, tzinfo=UTC)
 
 
 BUSINESSES = {
     "mall": Business(
-        _month(2026, 3),
+        _first_of(2026, 3),
         (
             Goods("clothes", 4_900, 39_900),
             Goods("appliances", 29_900, 899_900, pieces=1),
@@ -81,7 +83,7 @@ BUSINESSES = {
         streaks=("daily",),
     ),
     "campaigns": Business(
-        _month(2026, 11),
+        _first_of(2026, 11),
         (
             Goods("beauty", 2_900, 49_900, brand="Lumi"),
             Goods("electronics", 9_900, 399_900, pieces=1),
@@ -96,7 +98,7 @@ BUSINESSES = {
         streaks=("calendar",),
     ),
     "mixed": Business(
-        _month(2026, 3),
+        _first_of(2026, 3),
         (
             Goods("home", 9_900, 99_900, brand="Homely"),
             Goods("food", 900, 29_900),
@@ -112,7 +114,7 @@ BUSINESSES = {
         tiers=("silver", "gold", "black"),
     ),
     "airline": Business(
-        _month(2026, 3),
+        _first_of(2026, 3),
         (
             Goods("economy", 4_900, 60_000, sku="ORD-LIS", pieces=1, tax_percent=12),
             Goods("premium", 40_000, 120_000, sku="ORD-SFO", pieces=1, tax_percent=12),
@@ -129,7 +131,7 @@ BUSINESSES = {
         tiers=("silver", "gold", "platinum"),
     ),
     "card": Business(
-        _month(2026, 3),
+        _first_of(2026, 3),
         (
             Goods("restaurants", 1_200, 30_000, pieces=1),
             Goods("hotels", 9_000, 150_000, pieces=1),
@@ -145,7 +147,7 @@ BUSINESSES = {
         behaviours=("autopay-set", "paperless-set", "friend-approved", "late-payment"),
     ),
     "hotel": Business(
-        _month(2026, 3),
+        _first_of(2026, 3),
         (
             Goods("room", 9_000, 90_000, pieces=7, tax_percent=7),
             Goods("restaurant", 1_500, 20_000, tax_percent=19),
@@ -162,7 +164,7 @@ BUSINESSES = {
         tiers=("silver", "gold", "platinum"),
     ),
     "live-stream": Business(
-        _month(2026, 6),
+        _first_of(2026, 6),
         (
             Goods("beauty", 1_900, 39_900),
             Goods("snacks", 900, 9_900),
@@ -365,6 +367,36 @@ def test_everything_in_it_gives_or_takes_something(name: str) -> None:
     parts = (document.rules, document.behaviours, document.streaks, document.tasks)
     assert {part.id for each in parts for part in each} <= moved
     assert multiplied == {multiplier.id for multiplier in document.multipliers}
+
+
+@pytest.mark.parametrize("name", [name for name in BUSINESSES if document_of(name).caps])
+def test_its_caps_are_reached_and_never_passed(name: str) -> None:
+    month = lived(name)
+    outcomes = {outcome for member in month.members() for _, _, outcome in member.outcomes}
+    assert Outcome.TRIMMED in outcomes
+    for cap in month.document.caps:
+        rules = set(month.document.capped_by(cap))
+        assert all(points <= cap.points for member in month.members() for points in _kept(month, member, cap, rules))
+
+
+def _kept(month: Lived, member: Member, cap: CapDocument, rules: set[str]) -> Iterable[int]:
+    """What a member has got from some rules in each of a cap's periods, less what came back."""
+    calendar = month.document.to_domain().calendar
+    periods: dict[str | None, str] = {}
+    kept: Counter[str] = Counter()
+    for posting in member.postings:
+        day = calendar.day_of(posting.occurred_at)
+        if posting.kind is PostingKind.ACCRUAL and (cap.during is None or _holds(cap.during, posting.occurred_at)):
+            periods[posting.order_id] = {"day": str(day), "month": f"{day:%Y-%m}", "campaign": "all"}[cap.per]
+        for each in posting.movements:
+            if str(each.rule_id).split("/")[0] in rules and each.order_id in periods:
+                kept[periods[each.order_id]] += each.amount * (each.from_bucket is ISSUED)
+                kept[periods[each.order_id]] -= each.amount * (each.to_bucket is Bucket.CLAWED_BACK)
+    return kept.values()
+
+
+def _holds(window: WindowDocument, at: Instant) -> bool:
+    return window.to_domain().holds(at)
 
 
 @every_program
