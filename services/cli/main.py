@@ -5,7 +5,21 @@ import sys
 import structlog
 import typer
 
-from services.cli import adjust, bench, dead_letters, importing, member, program, replay, run, send, simulate, stack
+from services.cli import (
+    adjust,
+    bench,
+    dead_letters,
+    explain,
+    importing,
+    member,
+    orphans,
+    program,
+    replay,
+    run,
+    send,
+    simulate,
+    stack,
+)
 from services.cli.verify import command as verify
 from shared.logging import quiet_libraries
 
@@ -28,6 +42,8 @@ app.command(
 )(simulate.simulate)
 app.command(epilog="Example: pointstream replay --from 2017-01-01 --to 2017-01-31")(replay.replay)
 app.command(epilog="Example: pointstream member alice")(member.member)
+app.add_typer(explain.app, name="explain")
+app.command(epilog="Example: pointstream orphans --older-than 30d --reason cancelled")(orphans.orphans)
 app.command("verify", epilog="Example: pointstream verify --since 100000 --json")(verify.command)
 app.command(epilog="Example: pointstream send --events programs/example-events.jsonl")(send.send)
 app.command(epilog="Example: pointstream order alice 59.90 --brand Private")(send.order)

@@ -1,12 +1,9 @@
 """`pointstream member`: a member's balances and newest postings, for a person."""
 
-import asyncio
 from collections.abc import Mapping
 from datetime import UTC, tzinfo
 from typing import Annotated
 
-import asyncpg
-import orjson
 import typer
 from rich.console import Console, Group
 from rich.table import Column, Table
@@ -14,20 +11,16 @@ from rich.text import Text
 
 from services.cli.config import console, fail, load_settings
 from services.cli.plain import plain
+from services.cli.reading import AsJson, InInstallation, echo_json, reading
 from shared.domain.ids import MemberId
 from shared.domain.model import Bucket, Movement
 from shared.domain.time import Instant, datetime_of
-from shared.ledger.database import CONNECTION_ERRORS
-from shared.ledger.installation import InstallationError
 from shared.ledger.read import StatementEntry
 from shared.reads.documents import balance_document, entries_document, wallets_document
-from shared.reads.reader import LedgerAwayError, MemberBalance, open_reader
-from shared.settings import Settings
+from shared.reads.reader import MemberBalance, Reader
 
 ENTRIES_MAX = 200
 """More is a job for the API, page by page."""
-
-_AWAY: tuple[type[BaseException], ...] = (*CONNECTION_ERRORS, LedgerAwayError)
 
 _SENTENCES = {
     (Bucket.ISSUED, Bucket.AVAILABLE): "{points} earned{by}{about}",
@@ -54,47 +47,34 @@ _GIVEN = "{points} given by an operator{about}"
 
 def member(
     member_id: Annotated[str, typer.Argument(help="The member's id, as the events give it.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")] = False,
+    as_json: AsJson = False,
     statement: Annotated[
         int, typer.Option("--statement", min=0, max=ENTRIES_MAX, help="How many of the newest postings to show.")
     ] = 10,
-    installation: Annotated[
-        str | None, typer.Option("--installation", help="Which installation; POINTSTREAM_INSTALLATION unless given.")
-    ] = None,
+    installation: InInstallation = None,
 ) -> None:
     """Show a member's balances, what falls due next, and the newest postings."""
     settings = load_settings(installation=installation)
-    try:
-        found = asyncio.run(_read(settings, MemberId(member_id), statement))
-    except InstallationError as error:
-        fail(str(error))
-    except asyncpg.InvalidCatalogNameError:
-        fail(f"There is no installation {settings.installation!r} here. `pointstream init` makes it.")
-    except _AWAY as error:
-        fail(f"PostgreSQL does not answer: {str(error) or repr(error)}\n`pointstream stack status` shows what runs.")
+    found = reading(settings, lambda reader: _read(reader, MemberId(member_id), statement))
     if found is None:
         fail(f"Nothing was ever posted for member {plain(member_id)!r} in installation {settings.installation!r}.")
     balance, entries, zone = found
     if as_json:
         document = {**balance_document(balance), "statement": entries_document(entries)}
-        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        echo_json(document)
     else:
         show(console, balance, entries, zone)
 
 
 async def _read(
-    settings: Settings, member_id: MemberId, limit: int
+    reader: Reader, member_id: MemberId, limit: int
 ) -> tuple[MemberBalance, list[StatementEntry], tzinfo] | None:
-    reader = await open_reader(settings)
-    try:
-        balance = await reader.balance(member_id)
-        if balance is None:
-            return None
-        entries = await reader.statement(member_id, limit) if limit else []
-        program = reader.programs.in_force(balance.as_of)
-        return balance, entries or [], UTC if program is None else program.calendar.zone
-    finally:
-        await reader.close()
+    balance = await reader.balance(member_id)
+    if balance is None:
+        return None
+    entries = await reader.statement(member_id, limit) if limit else []
+    program = reader.programs.in_force(balance.as_of)
+    return balance, entries or [], UTC if program is None else program.calendar.zone
 
 
 def show(out: Console, balance: MemberBalance, entries: list[StatementEntry], zone: tzinfo) -> None:

@@ -76,7 +76,8 @@ def _exactly(written: str, form: str, advice: str) -> Fraction:
     raise ValueError(advice)
 
 
-def _duration(text: object) -> int:
+def duration_us(text: object) -> int:
+    """The microseconds of a duration like 90s or 30d. Raises `ValueError`."""
     written = str(text)
     if len(written) < 2 or written[-1] not in _UNITS_US or not written[:-1].isdecimal() or len(written) > 8:
         raise ValueError("write a duration as a whole number and one of s, m, h, d, like 90s or 30d")
@@ -96,7 +97,7 @@ def _instant(text: object) -> datetime:
 # For a validator in Python, the JSON Schema has to be told what it takes.
 Duration = Annotated[
     int,
-    BeforeValidator(_duration),
+    BeforeValidator(duration_us),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,7}[smhd]$", "examples": ["90s", "30d"]}),
 ]
 Rate = Annotated[

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from enum import StrEnum
 from time import perf_counter
 from types import MappingProxyType
@@ -152,6 +153,12 @@ class Reader:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             yield connection, now
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone of the program in force, in which people are told times; UTC before the first version."""
+        program = self.programs.in_force(self._clock())
+        return UTC if program is None else program.calendar.zone
 
     async def check_ledger(self) -> None:
         """Return when PostgreSQL answers with the installation's tables in it."""

@@ -41,8 +41,8 @@ def says(silence: Silence, currency: str, zone: tzinfo) -> str:
     return _SENTENCES[silence.reason].format(
         wanted=" or ".join(silence.wanted),
         had="one that was not named" if silence.had is None else silence.had,
-        counted=_money(silence.counted, currency),
-        needed=_money(silence.needed, currency),
+        counted=money(silence.counted, currency),
+        needed=money(silence.needed, currency),
         other=silence.other,
         chosen=_CHOSEN[silence.choice],
         at=_at(silence.at, zone),
@@ -76,7 +76,7 @@ def outcome_says(outcome: Outcome) -> str:
     return _OUTCOMES.get(outcome, f"It came to this: {outcome.value.replace('_', ' ')}.")
 
 
-def _money(amount: int | None, currency: str) -> str:
+def money(amount: int | None, currency: str) -> str:
     """An amount as the currency is written: 200.00 USD, 200 JPY."""
     digits = EXPONENTS[currency]
     units, rest = divmod(amount or 0, 10**digits)
