@@ -95,7 +95,9 @@ def test_a_multiplier_has_the_rules_with_a_rate_or_a_step_unless_it_names_others
         ),
         pytest.param("days: birthday", "days: {}", ["multipliers[0].days: give exactly one of"], id="no day"),
         pytest.param("days: birthday", "days: [8]", ["multipliers[0].days: "], id="a list for days"),
-        pytest.param("days: birthday", "days: {birthday: true}", ["multipliers[0].days.birthday: "], id="a key for the word"),
+        pytest.param(
+            "days: birthday", "days: {birthday: true}", ["multipliers[0].days.birthday: "], id="a key for the word"
+        ),
         pytest.param("[8, 18, 28]", "[8, 32]", ["multipliers[2].days.days_of_month[1]: "], id="the 32nd"),
         pytest.param("[8, 18, 28]", "[0]", ["multipliers[2].days.days_of_month[0]: "], id="the 0th"),
         pytest.param("[8, 18, 28]", "[]", ["multipliers[2].days.days_of_month: "], id="no days of the month"),
