@@ -79,7 +79,7 @@ class OrderLot(Answer):
     issued: Points
     left: Points
     pending_until: AwareDatetime | None
-    """Null once they are active."""
+    """Null once they are active, or none is left."""
     expires_at: AwareDatetime | None
     """Null: never."""
     expired: Points

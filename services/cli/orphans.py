@@ -1,5 +1,6 @@
 """`pointstream orphans`: refunds that count nothing, since their order has not come or they do not fit it."""
 
+from collections import Counter
 from datetime import tzinfo
 from typing import Annotated
 
@@ -90,8 +91,7 @@ def _show(found: list[IdleRefund], zone: tzinfo, limit: int) -> None:
             Text(plain(f"{told.source} {told.event_id}")),
         )
     console.print(table)
-    counts = ", ".join(
-        f"{count} {_WORDS[plight]}" for plight in Plight if (count := sum(idle.plight is plight for idle in found))
-    )
+    counts = Counter(idle.plight.value.replace("_", " ") for idle in found).most_common()
+    summary = ", ".join(f"{count} {plight}" for plight, count in counts)
     more = " There may be more: --limit shows them." if len(found) == limit else ""
-    console.print(f"{len(found)} refunds: {counts}.{more}", highlight=False)
+    console.print(f"{len(found)} refunds: {summary}.{more}", highlight=False)

@@ -88,13 +88,13 @@ def issued_by(movements: Iterable[Movement]) -> list[Movement]:
 
 def lot_document(lot: Lot, at: Instant, moved: Sequence[Movement] = ()) -> Json:
     """A lot as it is at an instant, also where what fell due is not posted yet; `moved` is what was moved of it."""
-    pending = lot.activates_at is not None and lot.activates_at > at
     ended = lot.expires_at is not None and lot.expires_at <= at
     taken = {Bucket.CLAWED_BACK: 0, Bucket.DEBT: 0, Bucket.ADJUSTED: 0, Bucket.PENALTY: 0}
     for movement in moved:
         if movement.lot_id == lot.lot_id and movement.to_bucket in taken and movement.from_bucket is not Bucket.EXPIRED:
             taken[movement.to_bucket] += movement.amount
     left = 0 if ended else lot.remaining
+    pending = left > 0 and lot.activates_at is not None and lot.activates_at > at
     return {
         "lot": lot.lot_id,
         "wallet": lot.wallet,
