@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
+from shared.contracts.conditions import CelCondition
 from shared.contracts.money import EXPONENTS
 from shared.contracts.program import PendingDocument, ProgramDocument, RuleDocument, WalletDocument
 from shared.contracts.program_filters import WEEKDAYS, DaysDocument, MatchDocument, OrderMatchDocument, WindowDocument
@@ -117,7 +118,7 @@ def _rule(rule: RuleDocument, currency: str) -> str:
     said = f"{_gives(rule, currency)}{_match(rule.match)}{_limits(rule)}"
     if rule.first_order:
         said += ", for a member's first order only"
-    said += f"{_during(rule.during)}, into {rule.wallet}"
+    said += f"{_when(rule.when)}{_during(rule.during)}, into {rule.wallet}"
     return said if rule.pending is None else f"{said}, {_pending(rule.pending)}"
 
 
@@ -149,7 +150,7 @@ def _multiplier(multiplier: MultiplierDocument, rules: list[str]) -> str:
     said = f"{_factors(multiplier)} times what {_and(rules)} would give"
     if multiplier.on is not None:
         said += f", on {_days(multiplier.on)}"
-    return f"{said}{_orders(multiplier.match)}{_during(multiplier.during)}"
+    return f"{said}{_orders(multiplier.match)}{_when(multiplier.when)}{_during(multiplier.during)}"
 
 
 def _factors(multiplier: MultiplierDocument) -> str:
@@ -172,6 +173,10 @@ def _days(days: DaysDocument) -> str:
     if days.weekdays is not None:
         return _and([f"{day.capitalize()}s" for day in sorted(set(days.weekdays), key=WEEKDAYS.index)])
     return "the member's birthday"
+
+
+def _when(condition: CelCondition | None) -> str:
+    return "" if condition is None else f", when {' '.join(condition.expression.split())}"
 
 
 def _during(window: WindowDocument | None) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from shared.domain.accrue import rate
+from shared.domain.condition import Activation
 from shared.domain.entry import Entry, beyond_limit
 from shared.domain.facts import Adjustment, Behaviour, CheckIn, Event, MemberChange, Order, Refund, Sweep
 from shared.domain.habit import decide_behaviour, decide_check_in
@@ -100,12 +101,16 @@ def _decide_order(account: Account, event: Event, order: Order, program: Program
     known = account.orders.get(order.order_id, UNKNOWN)
     if known.rated is not None:
         return Decision(Outcome.ORDER_ALREADY_PAID, account, ())
-    rated, granted = rate(order, program, account.profile, first_order=not account.has_orders)
+    about = Activation(order, account.profile, program.calendar) if program.conditional else None
+    rated, granted = rate(order, program, account.profile, not account.has_orders, about)
+    failed = about is not None and about.failed
     known = KnownOrder(rated, known.refunds)
     if not granted:
         account = _knowing(account, order.order_id, known)
         account.has_orders = True
-        return Decision(Outcome.NOTHING_EARNED, account, (), rated)
+        return Decision(
+            Outcome.CONDITION_FAILED_NOTHING_MOVED if failed else Outcome.NOTHING_EARNED, account, (), rated
+        )
     entry = Entry(account)
     rated.lots = _issue(entry, order, granted, program)
     if known.refunds:
@@ -117,7 +122,7 @@ def _decide_order(account: Account, event: Event, order: Order, program: Program
         return Decision(Outcome.BALANCE_LIMIT_REACHED, account, ())
     after.orders = {**after.orders, order.order_id: known}
     after.has_orders = True
-    return Decision(Outcome.POSTED, after, (posting,), rated)
+    return Decision(Outcome.CONDITION_FAILED if failed else Outcome.POSTED, after, (posting,), rated)
 
 
 def _issue(entry: Entry, order: Order, granted: Sequence[tuple[Rule, int]], program: Program) -> tuple[LotId, ...]:

@@ -11,7 +11,7 @@ from shared.domain import behaviour, check_in
 from shared.domain.facts import Adjustment, Behaviour, CheckIn, Event, MemberChange, Order, Refund, Sweep
 from shared.domain.ids import LotId, MemberId, OrderId, RuleId, Shard, Wallet
 from shared.domain.model import Account, Bucket, Debt, Lot
-from shared.domain.program import Programs
+from shared.domain.program import Program, Programs
 from shared.domain.tally import TallyKey
 from shared.domain.time import Instant
 from shared.ledger import statements
@@ -69,8 +69,8 @@ class _Needs:
     orders: dict[tuple[MemberId, OrderId], bool] = field(default_factory=dict)
     """Whether the lines of each are needed too."""
     takes: set[MemberId] = field(default_factory=set)
-    changes: set[MemberId] = field(default_factory=set)
-    """Of whom the batch says who they are."""
+    profiles: set[MemberId] = field(default_factory=set)
+    """Of whom the batch says or asks who they are, beside those who pay orders."""
     tallies: set[tuple[MemberId, TallyKey]] = field(default_factory=set)
     first_days: dict[tuple[MemberId, RuleId], date] = field(default_factory=dict)
     """The first day that is needed of each streak."""
@@ -103,7 +103,7 @@ def _add_needs(needs: _Needs, event: Event, programs: Programs) -> None:
         case Adjustment():
             needs.takes.add(member_id)
         case MemberChange():
-            needs.changes.add(member_id)
+            needs.profiles.add(member_id)
         case CheckIn():
             program = programs.in_force(fact.occurred_at)
             need = None if program is None else check_in.needs(fact, program, event.arrived_at)
@@ -111,13 +111,20 @@ def _add_needs(needs: _Needs, event: Event, programs: Programs) -> None:
                 key = member_id, need.streak
                 needs.first_days[key] = min(need.first_day, needs.first_days.get(key, need.first_day))
         case Behaviour():
-            program = programs.in_force(fact.occurred_at)
-            if program is not None:
-                if behaviour.takes(fact, program):
-                    needs.takes.add(member_id)
-                needs.tallies.update((member_id, key) for key in behaviour.needs(fact, program))
+            _add_needs_of_behaviour(needs, fact, programs.in_force(fact.occurred_at))
         case _:
             assert_never(fact)
+
+
+def _add_needs_of_behaviour(needs: _Needs, fact: Behaviour, program: Program | None) -> None:
+    if program is None:
+        return
+    member_id = fact.member_id
+    if behaviour.takes(fact, program):
+        needs.takes.add(member_id)
+    if behaviour.asks_who(fact, program):
+        needs.profiles.add(member_id)
+    needs.tallies.update((member_id, key) for key in behaviour.needs(fact, program))
 
 
 def _owes(account: Account) -> bool:
@@ -212,7 +219,7 @@ async def _load_debts(
 async def _load_habits(connection: Connection, accounts: Accounts, needs: _Needs, programs: Programs) -> None:
     """What rules ask about members beside their points; of orders only where the program does."""
     buyers = {member_id: needs.shards[member_id] for member_id, _ in needs.orders}
-    asked = {member_id: needs.shards[member_id] for member_id in needs.changes} | (buyers if programs.ask_who else {})
+    asked = {member_id: needs.shards[member_id] for member_id in needs.profiles} | (buyers if programs.ask_who else {})
     if asked:
         await load_profiles(connection, accounts, asked)
     if buyers and programs.ask_first_order:
