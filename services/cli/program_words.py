@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from services.cli.member_words import behaviours, caps, refunds, streaks, tasks
 from services.cli.wording import count, duration, either, listed, ordinal
+from shared.contracts.conditions import CelCondition
 from shared.contracts.money import EXPONENTS
 from shared.contracts.program import PendingDocument, ProgramDocument, RuleDocument, WalletDocument
 from shared.contracts.program_filters import WEEKDAYS, DaysDocument, MatchDocument, OrderMatchDocument, WindowDocument
@@ -128,7 +129,7 @@ def _rule(rule: RuleDocument, currency: str) -> str:
     said = f"{_gives(rule, currency)}{_match(rule.match)}{_limits(rule)}"
     if rule.first_order:
         said += ", for a member's first order only"
-    said += f"{_during(rule.during)}, into {rule.wallet}"
+    said += f"{_when(rule.when)}{_during(rule.during)}, into {rule.wallet}"
     return said if rule.pending is None else f"{said}, {_pending(rule.pending)}"
 
 
@@ -160,7 +161,7 @@ def _multiplier(multiplier: MultiplierDocument, rules: list[str]) -> str:
     said = f"{_factors(multiplier)} times what {listed(rules)} would give"
     if multiplier.days is not None:
         said += f", on {_days(multiplier.days)}"
-    return f"{said}{_orders(multiplier.match)}{_during(multiplier.during)}"
+    return f"{said}{_orders(multiplier.match)}{_when(multiplier.when)}{_during(multiplier.during)}"
 
 
 def _factors(multiplier: MultiplierDocument) -> str:
@@ -183,6 +184,10 @@ def _days(days: DaysDocument) -> str:
     if days.weekdays is not None:
         return listed([f"{day.capitalize()}s" for day in sorted(set(days.weekdays), key=WEEKDAYS.index)])
     return "the member's birthday"
+
+
+def _when(condition: CelCondition | None) -> str:
+    return "" if condition is None else f", when {' '.join(condition.expression.split())}"
 
 
 def _during(window: WindowDocument | None) -> str:

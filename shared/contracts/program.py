@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
+from shared.contracts.conditions import CelCondition, OrderCondition
 from shared.contracts.money import EXPONENTS
 from shared.contracts.program_behaviours import (
     MAX_BEHAVIOURS,
@@ -43,6 +44,8 @@ MAX_RULES = 200
 """Every order meets every rule: more than this is a catalogue, not a program."""
 MAX_MULTIPLIERS = 50
 """Every order meets every multiplier."""
+MAX_STEPS_IN_ALL = 100_000
+"""What all conditions may take together, for the largest order: five times what one may."""
 NEVER = "never"
 
 
@@ -162,6 +165,8 @@ class RuleDocument(Part):
     """One of `groups`: of its rules only one gives its points for an order."""
     first_order: bool = False
     """Only for the first order of a member that is accepted."""
+    when: OrderCondition | None = None
+    """A condition in CEL about the order and its member, which is asked when all else holds."""
     at_least: Points | None = None
     """Whole points: what it gives for an order when it gives some, but less than this."""
     at_most: OrderPoints | None = None
@@ -205,6 +210,7 @@ class RuleDocument(Part):
             first_order=self.first_order,
             at_least=self.at_least or 0,
             at_most=self.at_most,
+            when=self.when,
         )
 
     def _earning(self, minor_units: int) -> domain.Earning:
@@ -380,6 +386,23 @@ class ProgramDocument(Part):
         names = [*(rule.id for rule in self.rules), *(multiplier.id for multiplier in self.multipliers)]
         names += [cap.id for cap in self.caps]
         check_fit(parts, names, self.wallets)
+        return self
+
+    @model_validator(mode="after")
+    def _conditions_fit(self) -> Self:
+        given: list[tuple[str, CelCondition | None]] = [
+            *((f"rules[{index}]", rule.when) for index, rule in enumerate(self.rules)),
+            *((f"multipliers[{index}]", multiplier.when) for index, multiplier in enumerate(self.multipliers)),
+            *((f"behaviours[{index}]", behaviour.when) for index, behaviour in enumerate(self.behaviours)),
+        ]
+        steps = 0
+        for path, condition in given:
+            steps += 0 if condition is None else condition.steps
+            if steps > MAX_STEPS_IN_ALL:
+                raise ValueError(
+                    f"{path}.when: with this one, the conditions may take {steps:,} steps together for the largest"
+                    f" order, and at most {MAX_STEPS_IN_ALL:,} will do; use filters where they can say it"
+                )
         return self
 
     def to_domain(self) -> domain.Program:

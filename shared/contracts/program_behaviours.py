@@ -5,6 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from shared.contracts.conditions import BehaviourCondition
 from shared.contracts.program_fields import MAX_POINTS, Duration, Name, Part
 from shared.contracts.program_filters import WindowDocument
 from shared.domain.ids import RuleId, Wallet
@@ -72,6 +73,8 @@ class BehaviourDocument(Part):
     """Once for each `order`, or each `subject`, that the platform names with the behaviour."""
     during: WindowDocument | None = None
     """When it must have happened; at any time when this is left out."""
+    when: BehaviourCondition | None = None
+    """A condition in CEL about the behaviour and its member, which is asked when all else holds."""
 
     @field_validator("points")
     @classmethod
@@ -98,6 +101,7 @@ class BehaviourDocument(Part):
             times=None if self.times is None else self.times.to_domain(),
             once_for=self.once_for,
             during=None if self.during is None else self.during.to_domain(),
+            when=self.when,
         )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import ConfigDict, Field, ValidatorFunctionWrapHandler, field_validator, model_validator
 from pydantic.config import JsonDict
 
+from shared.contracts.conditions import OrderCondition
 from shared.contracts.program_fields import Factor, Name, Part, PartName
 from shared.contracts.program_filters import DaysDocument, OrderMatchDocument, WindowDocument
 from shared.domain import multiplier as domain
@@ -39,6 +40,8 @@ class MultiplierDocument(Part):
     """When an order must be paid; at any time when this is left out."""
     match: OrderMatchDocument = OrderMatchDocument()
     """To which orders it applies; to all when this is left out."""
+    when: OrderCondition | None = None
+    """A condition in CEL about the order and its member, which is asked when all else holds."""
     rules: Annotated[list[Name], Field(min_length=1)] | None = None
     """The rules that it multiplies; all that have a rate or a step when this is left out."""
 
@@ -66,6 +69,7 @@ class MultiplierDocument(Part):
             match=self.match.to_domain(),
             during=None if self.during is None else self.during.to_domain(),
             days=None if self.days is None else self.days.to_domain(),
+            when=self.when,
         )
 
     def _factor(self) -> domain.Factor | domain.ByTier:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import assert_never
 
+from shared.domain.condition import Activation
 from shared.domain.facts import Order, OrderLine
 from shared.domain.filters import Match
 from shared.domain.ids import RuleId
@@ -30,20 +31,25 @@ NOTHING: Mapping[RuleId, int] = {}
 
 
 def rate(
-    order: Order, program: Program, profile: Profile = NOBODY, first_order: bool = False
+    order: Order,
+    program: Program,
+    profile: Profile = NOBODY,
+    first_order: bool = False,
+    about: Activation | None = None,
 ) -> tuple[RatedOrder, list[tuple[Rule, int]]]:
     """Rate an order: the order with its points frozen on the lines, and what each rule gave.
 
     What a multiplier added to a rule stands by itself, under the name of that part. `profile` is the member as it was
-    when the order was paid, and `first_order` says whether no order of it was accepted before.
+    when the order was paid, and `first_order` says whether no order of it was accepted before. Conditions are asked
+    `about` the order, which keeps whether one of them failed; without it none is, and none holds.
     """
     bases = bases_of(order, program.base)
     scale = 10**order.exponent
-    factors = _factors(order, program, profile) if program.multipliers else ()
+    factors = _factors(order, program, profile, about) if program.multipliers else ()
     gains: list[Gain] = []
     counted: dict[int, Count] = {}
     for rule, like in program.alike:
-        if not (rule.every_order or rule.looks_at(order, first_order=first_order)):
+        if not (rule.every_order or rule.looks_at(order, first_order=first_order, about=about)):
             continue
         found = counted.get(like)
         if found is None:
@@ -82,9 +88,9 @@ def _frozen(order: Order, program: Program, bases: Sequence[int], gains: list[Ga
     )
 
 
-def _factors(order: Order, program: Program, profile: Profile) -> Factors:
+def _factors(order: Order, program: Program, profile: Profile, about: Activation | None) -> Factors:
     day = program.calendar.day_of(order.occurred_at)
-    found = [(multiplier, multiplier.factor_for(order, day, profile)) for multiplier in program.multipliers]
+    found = [(multiplier, multiplier.factor_for(order, day, profile, about)) for multiplier in program.multipliers]
     return [(multiplier, factor) for multiplier, factor in found if factor is not None]
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 from shared.domain import task
+from shared.domain.condition import Activation
 from shared.domain.facts import Behaviour
+from shared.domain.member import NOBODY, Profile
 from shared.domain.program import Program
 from shared.domain.program_behaviours import BehaviourRule, Reference
 from shared.domain.tally import Tallies, TallyKey, first_day
@@ -27,18 +29,25 @@ def takes(behaviour: Behaviour, program: Program) -> bool:
     return any(rule.points < 0 for rule in _rules(behaviour, program))
 
 
-def judge(behaviour: Behaviour, program: Program, tallies: Tallies) -> Verdict:
+def asks_who(behaviour: Behaviour, program: Program) -> bool:
+    """Whether what a behaviour gives or takes depends on the member's profile."""
+    return any(rule.when is not None and rule.when.asks_who for rule in _rules(behaviour, program))
+
+
+def judge(behaviour: Behaviour, program: Program, tallies: Tallies, profile: Profile = NOBODY) -> Verdict:
     """What a behaviour gives and takes by the program in force when it happened: every rule for it, and every task.
 
-    `tallies` are those that it needs, or more.
+    `tallies` are those that it needs, or more; `profile` is the member as it was then.
     """
     verdict = Verdict()
     calendar, at = program.calendar, behaviour.occurred_at
+    about = Activation(behaviour, profile, calendar)
     reasons: list[Reason | None] = []
     for rule in _rules(behaviour, program):
-        reasons.append(_apply(rule, behaviour, calendar, tallies, verdict))
+        reasons.append(_apply(rule, behaviour, about, tallies, verdict))
     for each in task.with_step(behaviour.name, program.tasks):
         reasons.append(task.take_step(each, behaviour.name, at, calendar, tallies, verdict))
+    verdict.failed = about.failed
     if not reasons:
         verdict.reason = Reason.BEHAVIOUR_NOT_LISTED
     elif not (verdict.grants or verdict.penalties):
@@ -51,9 +60,10 @@ def _rules(behaviour: Behaviour, program: Program) -> Iterator[BehaviourRule]:
 
 
 def _apply(
-    rule: BehaviourRule, behaviour: Behaviour, calendar: Calendar, tallies: Tallies, verdict: Verdict
+    rule: BehaviourRule, behaviour: Behaviour, about: Activation, tallies: Tallies, verdict: Verdict
 ) -> Reason | None:
     """Add what a rule gives or takes to a verdict; returns why it does neither."""
+    calendar = about.calendar
     limits = _limits(rule, behaviour, calendar)
     if isinstance(limits, Reason):
         return limits
@@ -61,6 +71,8 @@ def _apply(
     for key, count in counted.items():
         if count > limits[key][0]:
             return limits[key][1]
+    if rule.when is not None and not about.meets(rule.when):
+        return Reason.CONDITION_NOT_MET
     verdict.tallies |= counted
     if rule.points > 0:
         verdict.grants.append(Grant(rule.rule_id, rule.wallet, rule.points, calendar.day_of(behaviour.occurred_at)))

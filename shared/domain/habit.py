@@ -15,6 +15,8 @@ from shared.domain.reverse import take_available
 from shared.domain.time import Instant
 from shared.domain.verdict import Grant, Penalty, Verdict
 
+_FAILED = Outcome.CONDITION_FAILED_NOTHING_MOVED
+
 
 def decide_check_in(
     account: Account, event: Event, check_in: CheckIn, program: Program, programs: Programs, effective_at: Instant
@@ -36,7 +38,7 @@ def decide_behaviour(
     account: Account, event: Event, behaviour: Behaviour, program: Program, effective_at: Instant
 ) -> Decision:
     """A behaviour gives or takes points; `behaviours.needs` says which tallies the account must know."""
-    verdict = behaviours.judge(behaviour, program, account.tallies)
+    verdict = behaviours.judge(behaviour, program, account.tallies, account.profile)
     decision = _post(account, event, verdict, program, effective_at)
     if not verdict.tallies or decision.outcome is Outcome.BALANCE_LIMIT_REACHED:
         return decision
@@ -48,18 +50,18 @@ def decide_behaviour(
 def _post(account: Account, event: Event, verdict: Verdict, program: Program, effective_at: Instant) -> Decision:
     """Post what a verdict gives and takes. What is to be kept of it is the caller's."""
     if verdict.reason is not None:
-        return Decision(Outcome(verdict.reason.value), account, ())
+        return Decision(_FAILED if verdict.failed else Outcome(verdict.reason.value), account, ())
     entry = Entry(account)
     _give(entry, verdict.grants, program)
     for penalty in verdict.penalties:
         _take(entry, penalty, program)
     if not entry.movements:
-        return Decision(Outcome.NOTHING_EARNED, account, ())
+        return Decision(_FAILED if verdict.failed else Outcome.NOTHING_EARNED, account, ())
     kind = PostingKind.ACCRUAL if verdict.grants else PostingKind.PENALTY
     after, posting = entry.close(kind, event.ref, None, program.version, event.fact.occurred_at, effective_at)
     if beyond_limit(posting):
         return Decision(Outcome.BALANCE_LIMIT_REACHED, account, ())
-    return Decision(Outcome.POSTED, after, (posting,))
+    return Decision(Outcome.CONDITION_FAILED if verdict.failed else Outcome.POSTED, after, (posting,))
 
 
 def _give(entry: Entry, grants: list[Grant], program: Program) -> None:

@@ -88,6 +88,8 @@ class Outcome(StrEnum):
     """The day counts already, by a check-in or a make-up."""
     BEHAVIOUR_NOT_LISTED = "behaviour_not_listed"
     """No rule and no task of the program knows the behaviour."""
+    CONDITION_FAILED_NOTHING_MOVED = "condition_failed_nothing_moved"
+    """A condition of the program had no answer, and nothing else moved points. An order is kept."""
     TASK_STEP_OUT_OF_ORDER = "task_step_out_of_order"
     """It is a later step of a task. That is remembered, and gives its points when those before it are done."""
     LIMIT_REACHED = "limit_reached"
@@ -104,6 +106,8 @@ class Outcome(StrEnum):
     """The rule applies during another time."""
     CAPPED = "capped"
     """The order is kept, but caps had no room for any of its points."""
+    CONDITION_NOT_MET = "condition_not_met"
+    """The rule for the behaviour has a condition, which does not hold."""
     MEMBER_VERSION_NOT_NEWER = "member_version_not_newer"
     """What is known of the member is as new, or newer."""
     MEMBER_KNOWN = "member_known"
@@ -124,13 +128,15 @@ class Outcome(StrEnum):
     """Points moved; caps had no room for all that the rules would have given."""
     OVER_REFUNDED = "over_refunded"
     """More was refunded than was paid, which counts as all of it. Points moved."""
+    CONDITION_FAILED = "condition_failed"
+    """A condition of the program had no answer, and what it stands at counted as if it did not hold. Points moved."""
     POSTED = "posted"
     """Points moved."""
 
     @property
     def moves_points(self) -> bool:
         """Whether an event of this outcome has a posting."""
-        return self in (Outcome.POSTED, Outcome.TRIMMED, Outcome.OVER_REFUNDED)
+        return self in (Outcome.POSTED, Outcome.TRIMMED, Outcome.OVER_REFUNDED, Outcome.CONDITION_FAILED)
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
 
+from shared.domain.condition import Activation, Condition
 from shared.domain.facts import Order
 from shared.domain.filters import Days, Match, Window, is_on
 from shared.domain.ids import MultiplierId, RuleId
@@ -57,9 +58,19 @@ class Multiplier:
     """Of orders only: a part of an order is not multiplied."""
     during: Window | None
     days: Days | None
+    when: Condition | None = None
 
-    def factor_for(self, order: Order, day: date, profile: Profile) -> Factor | None:
-        """By what it multiplies an order that was paid on the local `day`; None where it does not."""
+    def factor_for(self, order: Order, day: date, profile: Profile, about: Activation | None = None) -> Factor | None:
+        """By what it multiplies an order that was paid on the local `day`; None where it does not.
+
+        Its condition is asked last; `about` is there where one may be.
+        """
+        factor = self._factor_by_filters(order, day, profile)
+        if factor is None or self.when is None:
+            return factor
+        return factor if about is not None and about.meets(self.when) else None
+
+    def _factor_by_filters(self, order: Order, day: date, profile: Profile) -> Factor | None:
         if not self.match.order(order):
             return None
         if self.during is not None and not self.during.holds(order.occurred_at):

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from shared.domain import cap
 from shared.domain.accrue import rate
 from shared.domain.circumstances import circumstances_of
+from shared.domain.condition import Activation
 from shared.domain.entry import Entry, beyond_limit
 from shared.domain.facts import Event, Order
 from shared.domain.ids import LotId, OrderId, RuleId, Wallet
@@ -27,16 +29,8 @@ def decide_order(account: Account, event: Event, order: Order, program: Program,
     known = account.orders.get(order.order_id, UNKNOWN)
     if known.rated is not None:
         return Decision(Outcome.ORDER_ALREADY_PAID, account, ())
-    rated, granted = _rate(order, program, account)
+    rated, granted, tallies, outcome = _earn(order, program, account)
     known = KnownOrder(rated, known.refunds)
-    outcome, tallies = Outcome.POSTED, NO_TALLIES
-    if not granted:
-        outcome = Outcome.NOTHING_EARNED
-    elif program.caps:
-        capped = cap.apply(rated, granted, program, account.tallies)
-        granted, tallies = list(capped.granted), capped.tallies
-        if capped.cut:
-            outcome = Outcome.TRIMMED if granted else Outcome.CAPPED
     if not granted:
         return Decision(outcome, knowing(account, order.order_id, known, paid=True), (), rated)
     entry = Entry(account)
@@ -62,13 +56,33 @@ def knowing(account: Account, order_id: OrderId, known: KnownOrder, *, paid: boo
     return replace(account, orders=orders, has_orders=account.has_orders or paid)
 
 
-def _rate(order: Order, program: Program, account: Account) -> tuple[RatedOrder, list[tuple[Rule, int]]]:
-    """The order as it is rated for the member, with what the program asked about it, and what each rule gives."""
+class _Earned(NamedTuple):
+    """An order as it was rated, what each rule gives within the caps, the tallies of these, and what that comes to."""
+
+    rated: RatedOrder
+    granted: Sequence[tuple[Rule, int]]
+    tallies: Tallies
+    outcome: Outcome
+
+
+def _earn(order: Order, program: Program, account: Account) -> _Earned:
     first_order = not account.has_orders
-    rated, granted = rate(order, program, account.profile, first_order=first_order)
+    about = Activation(order, account.profile, program.calendar) if program.conditional else None
+    rated, granted = rate(order, program, account.profile, first_order, about)
     if program.asks:
         rated.circumstances = circumstances_of(order, program, account.profile, first_order=first_order)
-    return rated, granted
+    if about is not None and about.failed:
+        outcome = Outcome.CONDITION_FAILED if granted else Outcome.CONDITION_FAILED_NOTHING_MOVED
+    else:
+        outcome = Outcome.POSTED if granted else Outcome.NOTHING_EARNED
+    if not (granted and program.caps):
+        return _Earned(rated, granted, NO_TALLIES, outcome)
+    capped = cap.apply(rated, granted, program, account.tallies)
+    if not capped.granted:
+        outcome = Outcome.CAPPED
+    elif capped.cut and outcome is Outcome.POSTED:
+        outcome = Outcome.TRIMMED
+    return _Earned(rated, capped.granted, capped.tallies, outcome)
 
 
 def _issue(entry: Entry, order: Order, granted: Sequence[tuple[Rule, int]], program: Program) -> tuple[LotId, ...]:

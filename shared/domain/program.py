@@ -1,13 +1,14 @@
 """The program: which rules give points, in which wallets, from when and for how long. Versioned, and pure data."""
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import NamedTuple, assert_never
 
 from shared.domain.circumstances import Asked, asked_by
+from shared.domain.condition import Activation, Condition
 from shared.domain.facts import Order
 from shared.domain.filters import Birthday, Match, Window
 from shared.domain.ids import MultiplierId, ProgramVersion, RuleId, Wallet
@@ -116,7 +117,8 @@ class Rule:
     """Gives points of `wallet` for what matches, in orders that are paid `during` a time (None: always).
 
     Of the rules of a `group`, only one gives its points for an order. With `first_order` it looks only at the first
-    accepted order of a member. Where it gives points, it gives no less than `at_least` and no more than `at_most`.
+    accepted order of a member, and with `when` only at orders for which that condition holds. Where it gives points, it
+    gives no less than `at_least` and no more than `at_most`.
     """
 
     rule_id: RuleId
@@ -129,6 +131,7 @@ class Rule:
     first_order: bool = False
     at_least: int = 0
     at_most: int | None = None
+    when: Condition | None = None
     every_order: bool = field(init=False)
     """Whether it looks at any order, whoever pays it and when."""
     of: RuleId = field(init=False)
@@ -136,13 +139,16 @@ class Rule:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "of", RuleId(self.rule_id.partition("/")[0]))
-        every_order = self.match.every_order and self.during is None and not self.first_order
+        every_order = self.match.every_order and self.during is None and self.when is None and not self.first_order
         object.__setattr__(self, "every_order", every_order)
 
-    def looks_at(self, order: Order, *, first_order: bool) -> bool:
-        """Whether the order was paid in its time, where and how it has to be, and is the first one if it has to be."""
+    def looks_at(self, order: Order, *, first_order: bool, about: Activation | None) -> bool:
+        """Whether the order was paid in its time, where and how it has to be, and is the first one if it has to be;
+        and only then, whether its condition holds. `about` is there where a condition may be asked."""
         in_time = self.during is None or self.during.holds(order.occurred_at)
-        return in_time and (first_order or not self.first_order) and self.match.order(order)
+        if not (in_time and (first_order or not self.first_order) and self.match.order(order)):
+            return False
+        return self.when is None or (about is not None and about.meets(self.when))
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +227,8 @@ class Program:
     """Whether a rule gives no more than so many points for an order."""
     asks: tuple[Asked, ...] = field(init=False, compare=False)
     """What rules and multipliers ask about an order beside its lines and amounts."""
+    conditional: bool = field(init=False, compare=False)
+    """Whether a rule for orders, or a multiplier, has a condition."""
     _validity_by_day: dict[tuple[RuleId, date], Validity] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
@@ -238,15 +246,23 @@ class Program:
         object.__setattr__(self, "alike", tuple(alike))
         object.__setattr__(self, "limits", any(rule.at_most is not None for rule in self.rules))
         object.__setattr__(self, "asks", asked_by(self.rules, self.multipliers))
+        object.__setattr__(self, "conditional", any(True for _ in self._conditions()))
 
     def _what_counts(self, rule: Rule) -> object:
         """All on which it depends how much the rule gives for an order that it looks at."""
         multipliers = tuple(by.multiplier_id for by in self.multipliers if rule.rule_id in by.rules)
         return rule.match.of_line, rule.earning, multipliers, rule.at_least, rule.at_most
 
+    def _conditions(self) -> Iterator[Condition]:
+        """The conditions about orders."""
+        parts: tuple[Rule | Multiplier, ...] = (*self.rules, *self.multipliers)
+        return (part.when for part in parts if part.when is not None)
+
     @property
     def asks_who(self) -> bool:
-        """Whether its multipliers look at the member's profile."""
+        """Whether what it gives for orders depends on the member's profile."""
+        if any(condition.asks_who for condition in self._conditions()):
+            return True
         return any(isinstance(by.factor, ByTier) or isinstance(by.days, Birthday) for by in self.multipliers)
 
     def streak(self, name: RuleId) -> Streak | None:

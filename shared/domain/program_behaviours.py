@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from shared.domain.condition import Condition
 from shared.domain.filters import Window
 from shared.domain.ids import RuleId, Wallet
 from shared.domain.tally import Period
@@ -38,7 +39,7 @@ class BehaviourRule:
     """Gives `points` of `wallet` for a behaviour, or takes them where they are below zero.
 
     It applies `during` a time (None: always), as often as `times` allows (None: without limit), and with `once_for`
-    once for each order or subject.
+    once for each order or subject. Its condition `when` is asked last.
     """
 
     rule_id: RuleId
@@ -49,6 +50,7 @@ class BehaviourRule:
     times: Times | None
     once_for: Reference | None
     during: Window | None
+    when: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)

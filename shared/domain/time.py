@@ -113,5 +113,9 @@ class Calendar:
                 before = Instant(middle + 1)
         return after
 
+    def hour_of(self, instant: Instant) -> int:
+        """What the hour hand shows at `instant`, 0 to 23."""
+        return self._local(instant).hour
+
     def _local(self, instant: Instant) -> datetime:
         return datetime_of(instant).astimezone(self.zone).replace(tzinfo=None)

@@ -40,6 +40,8 @@ class Reason(StrEnum):
     """The steps of the task that are done lie too far from this one."""
     BEHAVIOUR_OUT_OF_TIME = "behaviour_out_of_time"
     """The rule applies during another time."""
+    CONDITION_NOT_MET = "condition_not_met"
+    """The rule has a condition, which does not hold."""
 
 
 class Grant(NamedTuple):
@@ -70,7 +72,8 @@ class Verdict:
     """What an event comes to. With a `reason`, no points move.
 
     `tallies` and `days` are those that change, as they are from now on. They are to be kept also where nothing is
-    given: a day counts whatever it gives, and a step of a task may wait.
+    given: a day counts whatever it gives, and a step of a task may wait. `failed` says whether a condition had no
+    answer.
     """
 
     reason: Reason | None = None
@@ -78,3 +81,4 @@ class Verdict:
     penalties: list[Penalty] = field(default_factory=list)
     tallies: dict[TallyKey, int] = field(default_factory=dict)
     days: dict[date, StreakDay] = field(default_factory=dict)
+    failed: bool = False

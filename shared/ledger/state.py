@@ -113,8 +113,8 @@ class _Needs:
     takes: set[MemberId] = field(default_factory=set)
     alone: set[MemberId] = field(default_factory=set)
     """Of whom something is kept that another batch must not miss, though there may be no account to lock."""
-    changes: set[MemberId] = field(default_factory=set)
-    """Of whom the batch says who they are."""
+    profiles: set[MemberId] = field(default_factory=set)
+    """Of whom the batch says or asks who they are, beside those who pay orders."""
     tallies: set[tuple[MemberId, TallyKey]] = field(default_factory=set)
     first_days: dict[tuple[MemberId, RuleId], date] = field(default_factory=dict)
     """The first day that is needed of each streak."""
@@ -152,7 +152,7 @@ def _add_needs(needs: _Needs, event: Event, programs: Programs) -> None:
         case Adjustment():
             needs.takes.add(member_id)
         case MemberChange():
-            needs.changes.add(member_id)
+            needs.profiles.add(member_id)
         case CheckIn() | Behaviour():
             _add_habit_needs(needs, event, fact, programs)
         case _:
@@ -172,6 +172,8 @@ def _add_habit_needs(needs: _Needs, event: Event, fact: CheckIn | Behaviour, pro
         return
     if behaviour.takes(fact, program):
         needs.takes.add(member_id)
+    if behaviour.asks_who(fact, program):
+        needs.profiles.add(member_id)
     needs.tallies.update((member_id, key) for key in behaviour.needs(fact, program))
 
 
@@ -268,7 +270,7 @@ async def _load_debts(
 async def _load_habits(connection: Connection, accounts: Accounts, needs: _Needs, programs: Programs) -> None:
     """What rules ask about members beside their points; of orders only where the program does."""
     buyers = {member_id: needs.shards[member_id] for member_id, _ in needs.orders}
-    asked = {member_id: needs.shards[member_id] for member_id in needs.changes} | (buyers if programs.ask_who else {})
+    asked = {member_id: needs.shards[member_id] for member_id in needs.profiles} | (buyers if programs.ask_who else {})
     if asked:
         await load_profiles(connection, accounts, asked)
     if buyers and programs.ask_first_order:

@@ -132,10 +132,10 @@ def test_only_the_first_order_is_welcome() -> None:
     [
         ({"by_tier": {"gold": "2"}}, Profile(), Reason.NO_TIER),
         ({"by_tier": {"gold": "2"}}, Profile(tier="silver"), Reason.OTHER_TIER),
-        ({"factor": "2", "on": "birthday"}, Profile(birthday=(5, 21)), Reason.NOT_BIRTHDAY),
-        ({"factor": "2", "on": {"weekdays": ["monday"]}}, Profile(), Reason.OTHER_DAY),
+        ({"factor": "2", "days": "birthday"}, Profile(birthday=(5, 21)), Reason.NOT_BIRTHDAY),
+        ({"factor": "2", "days": {"weekdays": ["monday"]}}, Profile(), Reason.OTHER_DAY),
         ({"factor": "2", "match": {"channels": ["app"]}}, Profile(), Reason.OTHER_CHANNEL),
-        ({"factor": "1.01", "on": "birthday"}, Profile(birthday=(5, 20)), Reason.LESS_THAN_A_POINT),
+        ({"factor": "1.01", "days": "birthday"}, Profile(birthday=(5, 20)), Reason.LESS_THAN_A_POINT),
     ],
 )
 def test_a_multiplier_that_added_nothing_has_a_reason(
