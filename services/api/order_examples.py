@@ -62,6 +62,7 @@ _PENDING_LOT = {
     "state": "pending",
     "issued": 29,
     "left": 15,
+    "in_balance": 0,
     "pending_until": "2026-06-10T04:00:00Z",
     "expires_at": "2026-09-11T04:00:00Z",
     "expired": 0,

@@ -71,13 +71,18 @@ class SilentMultiplier(Answer):
 
 
 class OrderLot(Answer):
-    """Points of an order that fall due together, as they are now. issued = left + expired + all that was taken."""
+    """Points of an order that fall due together, as they are now.
+
+    issued = left + in_balance + expired + taken_back + repaid_debt + taken_otherwise.
+    """
 
     lot: int
     wallet: str
     state: Literal["pending", "active", "ended", "used"]
     issued: Points
     left: Points
+    in_balance: Points
+    """Of a counter: became part of its balance, which is kept as a whole."""
     pending_until: AwareDatetime | None
     """Null once they are active, or none is left."""
     expires_at: AwareDatetime | None
@@ -85,7 +90,7 @@ class OrderLot(Answer):
     expired: Points
     """Ended unspent, and not set against a refund."""
     taken_back: Points
-    """By refunds, of this order or of others; without what had expired already."""
+    """By refunds, of this order or of others; also what had expired already."""
     repaid_debt: Points
     """Went to what the member owed."""
     taken_otherwise: Points

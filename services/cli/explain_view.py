@@ -173,6 +173,7 @@ def _lots(order: Document, zone: tzinfo) -> Table:
             "used": f"used up (good {ends})",
         }[lot["state"]]
         rest = [
+            (lot["in_balance"], "counted in the balance"),
             (lot["expired"], "expired"),
             (lot["taken_back"], "taken back"),
             (lot["repaid_debt"], "repaid what was owed"),

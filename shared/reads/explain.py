@@ -100,7 +100,7 @@ def order_document(
         "program_version": rated.program_version,
         "as_of": rfc3339(at),
         **rating_document(rated, basis, program, issued_by(movements)),
-        "lots": [lot_document(lot, at, everything) for lot in history.lots],
+        "lots": [lot_document(lot, at, everything, program) for lot in history.lots],
         "refunds": _refunds(history.refunds, rated, program, postings),
         "taken_when_paid": taken_document(movements, rated),
     }

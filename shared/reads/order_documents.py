@@ -86,24 +86,32 @@ def issued_by(movements: Iterable[Movement]) -> list[Movement]:
     return [movement for movement in movements if movement.from_bucket is Bucket.ISSUED]
 
 
-def lot_document(lot: Lot, at: Instant, moved: Sequence[Movement] = ()) -> Json:
-    """A lot as it is at an instant, also where what fell due is not posted yet; `moved` is what was moved of it."""
-    ended = lot.expires_at is not None and lot.expires_at <= at
+def lot_document(lot: Lot, at: Instant, moved: Iterable[Movement], program: Program) -> Json:
+    """A lot as it is at an instant, also where what fell due is not posted yet; `moved` is what was moved of it.
+
+    issued = left + in_balance + expired + taken_back + repaid_debt + taken_otherwise.
+    """
     taken = {Bucket.CLAWED_BACK: 0, Bucket.DEBT: 0, Bucket.ADJUSTED: 0, Bucket.PENALTY: 0}
     for movement in moved:
-        if movement.lot_id == lot.lot_id and movement.to_bucket in taken and movement.from_bucket is not Bucket.EXPIRED:
+        if movement.lot_id == lot.lot_id and movement.to_bucket in taken:
             taken[movement.to_bucket] += movement.amount
+    ended = lot.expires_at is not None and lot.expires_at <= at
     left = 0 if ended else lot.remaining
+    expired = lot.expired + lot.remaining - left
     pending = left > 0 and lot.activates_at is not None and lot.activates_at > at
+    # A counter keeps a lot only while something of it is due.
+    counts = not program.wallets[lot.wallet].spendable
+    in_balance = lot.issued - left - expired - sum(taken.values()) if counts else 0
     return {
         "lot": lot.lot_id,
         "wallet": lot.wallet,
-        "state": "pending" if pending else "ended" if ended else "active" if left else "used",
+        "state": "pending" if pending else "ended" if ended else "active" if left or in_balance else "used",
         "issued": lot.issued,
         "left": left,
+        "in_balance": in_balance,
         "pending_until": rfc3339(lot.activates_at) if pending and lot.activates_at is not None else None,
         "expires_at": None if lot.expires_at is None else rfc3339(lot.expires_at),
-        "expired": lot.expired + lot.remaining - left,
+        "expired": expired,
         "taken_back": taken[Bucket.CLAWED_BACK],
         "repaid_debt": taken[Bucket.DEBT],
         "taken_otherwise": taken[Bucket.ADJUSTED] + taken[Bucket.PENALTY],

@@ -68,6 +68,6 @@ def _rating(order: Order, account: Account, decision: Decision, programs: Progra
     return {
         "program_version": program.version,
         **rating_document(rated, basis, program, issued_by(movements)),
-        "lots": [lot_document(decision.account.lots[lot_id], at, everything) for lot_id in rated.lots],
+        "lots": [lot_document(decision.account.lots[lot_id], at, everything, program) for lot_id in rated.lots],
         "taken_when_paid": taken_document(movements, rated),
     }

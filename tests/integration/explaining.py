@@ -5,8 +5,10 @@ from typing import Any
 import orjson
 
 from shared.contracts import refund
-from shared.domain.facts import Event
+from shared.domain.facts import Adjustment, Event
+from shared.domain.ids import AdjustmentId, EventSource, MemberId, Wallet
 from shared.domain.time import Instant, rfc3339
+from shared.ledger.adjustments import adjustment_of, event_of
 from shared.ledger.batch import Consumed
 from tests.support.orders import message_of, refund_event_of
 
@@ -50,3 +52,9 @@ def refunded(order_id: str, member_id: str, at: Instant, **given_back: Any) -> C
     value = orjson.dumps(refund_event_of(data, f"{member_id}/{refund_id}"))
     decoded = refund.CONTRACT.decode(value, ())
     return Consumed(Event(decoded.ref, at, decoded.fact), decoded.digest, message_of(value, 0, at, member_id.encode()))
+
+
+def taken(member_id: str, points: int, at: Instant) -> Consumed:
+    """An operator takes points, as the desk brings it to the ledger: as good as spent."""
+    fact = Adjustment(MemberId(member_id), Wallet("points"), -points, "op", "spent", at)
+    return adjustment_of(event_of(EventSource("/desk"), AdjustmentId(f"adj-{at}"), fact), at)

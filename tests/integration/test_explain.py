@@ -13,7 +13,7 @@ from shared.domain.facts import Sweep
 from shared.domain.ids import MemberId
 from shared.ledger.batch import Batch
 from shared.settings import Settings
-from tests.integration.explaining import PROGRAM, refunded
+from tests.integration.explaining import PROGRAM, refunded, taken
 from tests.integration.reading import HandClock, api, at, paid, post_all
 from tests.support.installing import Make
 
@@ -43,6 +43,9 @@ async def explained(settings: Settings, order_id: str = "A-1", now: str = LATER)
         answer = await client.get(f"/v1/orders/{order_id}/points", params={"member_id": "M-1"})
     assert answer.status_code == 200
     document: dict[str, Any] = answer.json()
+    for lot in document["lots"]:
+        rest = ("left", "in_balance", "expired", "taken_back", "repaid_debt", "taken_otherwise")
+        assert lot["issued"] == sum(lot[part] for part in rest)
     return document
 
 
@@ -128,6 +131,36 @@ async def test_points_that_were_gone_come_from_other_lots_and_then_are_owed(sett
     took = [(each["rule"], each["points"], each["from"]) for each in document["refunds"][0]["took"]]
     assert ("base", 50, "expired") in took
     assert document["lots"][0]["state"] == "ended"
+
+
+async def test_what_was_spent_is_owed_and_then_repaid_out_of_the_next_order(settings: Settings) -> None:
+    await post_all(settings, Batch(events=[paid("M-1", "A-1", PAID_AT, 5000)]))
+    await post_all(settings, Batch(events=[taken("M-1", 45, at(LATER))]))
+    returned = refunded("A-1", "M-1", at("2026-03-12T00:00:00Z"))
+    await post_all(settings, Batch(events=[returned, paid("M-1", "A-2", "2026-03-13T00:00:00Z", 8000)]))
+
+    first = await explained(settings, now="2026-03-14T00:00:00Z")
+    second = await explained(settings, "A-2", now="2026-03-14T00:00:00Z")
+
+    took = [(each["points"], each["from"]) for each in first["refunds"][0]["took"] if each["wallet"] == "points"]
+    assert sum(points for points, _ in took) == 60
+    assert sum(points for points, place in took if place == "debt") == 45
+    assert first["lots"][0]["taken_otherwise"] == 45
+    assert (second["lots"][0]["repaid_debt"], second["lots"][0]["left"]) == (45, 35)
+
+
+async def test_a_counter_that_waited_counts_in_its_balance(make_installation: Make) -> None:
+    settings = await make_installation(
+        PROGRAM.replace("wallet: growth, rate: 1", "wallet: growth, rate: 1, pending: {days: 3}")
+    )
+    await post_all(settings, Batch(events=[paid("M-1", "A-1", PAID_AT, 5000)]))
+    waits = (await explained(settings))["lots"][-1]
+    assert (waits["state"], waits["left"]) == ("pending", 50)
+    await post_all(settings, Batch(sweeps=[Sweep(MemberId("M-1"), at("2026-03-20T00:00:00Z"))]))
+    (counts,) = [
+        lot for lot in (await explained(settings, now="2026-03-20T00:00:00Z"))["lots"] if lot["wallet"] == "growth"
+    ]
+    assert (counts["state"], counts["left"], counts["in_balance"]) == ("active", 0, 50)
 
 
 async def test_refunds_that_came_first_are_taken_with_the_order(settings: Settings) -> None:
