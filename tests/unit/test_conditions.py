@@ -324,10 +324,11 @@ def test_conditions_in_words() -> None:
     assert explained(old)["earning"][1] == (
         "squared: 1 point for every CNY, when order.paid * order.paid > 1, into points."
     )
-    assert changes(old, new)["earning"] == [
+    (said,) = changes(old, new)["earning"]
+    assert said == (
         "squared becomes: 1 point for every CNY, when order.paid * order.paid > 2, into points. Until then: 1 point for"
         " every CNY, when order.paid * order.paid > 1, into points; orders that were paid before keep what they earned."
-    ]
+    )
     multiplied = explained(parse_program(MULTIPLIED))["multipliers"]
     assert multiplied == ["more: 2 times what base and squared would give, when order.paid * order.paid > 1."]
 
