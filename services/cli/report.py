@@ -96,7 +96,7 @@ async def _read(
     issued: dict[str, dict[str, int]] = {}
     for row in await connection.fetch(statement("issued_by_month"), str(program.calendar.zone), rules):
         issued.setdefault(row["month"], {})[row["category"]] = row["points"]
-    returned = await connection.fetchrow(statement("count_refunds"))
+    (returned,) = await connection.fetch(statement("count_refunds"))
     taken = await connection.fetch(statement("taken_back"), wallet)
     top = await connection.fetch(statement("top_members"), wallet, TOP_MEMBERS)
     instants = [Instant(run.until + days * DAY_US) for days in EXPIRING_DAYS]
