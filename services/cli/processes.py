@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
 
+import orjson
+
 from shared.settings import Settings
 
 STOP_TIMEOUT_S = 12.0
@@ -63,12 +65,20 @@ class Children:
                 await process.wait()
 
 
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The variables out of which a child process reads the same settings."""
+    return {
+        f"POINTSTREAM_{name.upper()}": orjson.dumps(value).decode() if isinstance(value, list) else str(value)
+        for name, value in settings.model_dump(mode="json").items()
+    }
+
+
 @asynccontextmanager
 async def running(workers: Sequence[Worker], settings: Settings, *, log_level: str) -> AsyncIterator[Children]:
     """Run workers for as long as the block lasts. Their logs go to this process's standard error."""
     environment = {
         **os.environ,
-        **{f"POINTSTREAM_{name.upper()}": str(value) for name, value in settings.model_dump().items()},
+        **as_environment(settings),
         "POINTSTREAM_LOG_LEVEL": log_level,
     }
     processes: list[tuple[Worker, asyncio.subprocess.Process]] = []
