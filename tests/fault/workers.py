@@ -11,7 +11,7 @@ import sys
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from services.cli.processes import STOP_TIMEOUT_S, Worker
+from services.cli.processes import STOP_TIMEOUT_S, Worker, as_environment
 from shared.settings import Settings
 from tests.fault.waiting import until
 
