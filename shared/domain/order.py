@@ -70,7 +70,7 @@ def _earn(order: Order, program: Program, account: Account) -> _Earned:
     about = Activation(order, account.profile, program.calendar) if program.conditional else None
     rated, granted = rate(order, program, account.profile, first_order, about)
     if program.asks:
-        rated.circumstances = circumstances_of(order, program, account.profile, first_order=first_order)
+        rated.circumstances = circumstances_of(order, program, account.profile, first_order=first_order, about=about)
     if about is not None and about.failed:
         outcome = Outcome.CONDITION_FAILED if granted else Outcome.CONDITION_FAILED_NOTHING_MOVED
     else:
