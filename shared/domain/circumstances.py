@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypedDict, assert_never
+from typing import TYPE_CHECKING, Literal, TypedDict, assert_never
 
 from shared.domain.condition import Activation, Condition
 from shared.domain.facts import Order
@@ -77,10 +77,8 @@ def circumstances_of(
     held: Circumstances = {}
     for asked in program.asks:
         match asked:
-            case Asked.BRAND:
-                held["brand"] = _brands(order)
-            case Asked.SKU:
-                held["sku"] = [line["sku"] for line in order.lines]
+            case Asked.BRAND | Asked.SKU:
+                _add_by_line(held, asked, order)
             case Asked.CHANNEL:
                 held["channel"] = order.channel
             case Asked.STORE:
@@ -100,8 +98,11 @@ def circumstances_of(
     return held
 
 
-def _brands(order: Order) -> list[str | None]:
-    return [line["brand"] for line in order.lines]
+def _add_by_line(held: Circumstances, asked: Literal[Asked.BRAND, Asked.SKU], order: Order) -> None:
+    if asked is Asked.BRAND:
+        held["brand"] = [line["brand"] for line in order.lines]
+    else:
+        held["sku"] = [line["sku"] for line in order.lines]
 
 
 def _unmet(program: "Program", about: Activation | None) -> dict[str, bool]:
