@@ -1,9 +1,10 @@
 """What rules ask about an order beside its lines and amounts: kept with it, so that it can be explained later."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypedDict, assert_never
+from typing import TYPE_CHECKING, Literal, TypedDict, assert_never
 
+from shared.domain.condition import Activation, Condition
 from shared.domain.facts import Order
 from shared.domain.filters import Birthday, Days, Match
 from shared.domain.member import Profile
@@ -24,6 +25,8 @@ class Asked(StrEnum):
     FIRST_ORDER = "first_order"
     TIER = "tier"
     BIRTHDAY = "birthday"
+    UNMET = "unmet"
+    """Whether its condition holds."""
 
 
 class Circumstances(TypedDict, total=False):
@@ -39,6 +42,8 @@ class Circumstances(TypedDict, total=False):
     first_order: bool
     birthday: bool
     """Whether it was paid on the member's birthday."""
+    unmet: Mapping[str, bool]
+    """The rules and multipliers whose condition was asked and did not hold; True where it failed."""
     brand: Sequence[str | None]
     """By line."""
     sku: Sequence[str]
@@ -48,13 +53,15 @@ class Circumstances(TypedDict, total=False):
 def asked_by_rule(rule: "Rule") -> frozenset[Asked]:
     """What a rule asks about."""
     first = [Asked.FIRST_ORDER] if rule.first_order else []
-    return frozenset([*_asked_by_match(rule.match), *first])
+    return frozenset([*_asked_by_match(rule.match), *first, *_asked_by_condition(rule)])
 
 
 def asked_by_multiplier(multiplier: Multiplier) -> frozenset[Asked]:
     """What a multiplier asks about."""
     tier = [Asked.TIER] if isinstance(multiplier.factor, ByTier) else []
-    return frozenset([*_asked_by_match(multiplier.match), *tier, *_asked_by_days(multiplier.days)])
+    return frozenset(
+        [*_asked_by_match(multiplier.match), *tier, *_asked_by_days(multiplier.days), *_asked_by_condition(multiplier)]
+    )
 
 
 def asked_by(rules: Iterable["Rule"], multipliers: Iterable[Multiplier]) -> tuple[Asked, ...]:
@@ -63,15 +70,15 @@ def asked_by(rules: Iterable["Rule"], multipliers: Iterable[Multiplier]) -> tupl
     return tuple(asked for asked in Asked if asked in found)
 
 
-def circumstances_of(order: Order, program: "Program", profile: Profile, *, first_order: bool) -> Circumstances:
-    """What held for an order, as far as the program asks."""
+def circumstances_of(
+    order: Order, program: "Program", profile: Profile, *, first_order: bool, about: Activation | None = None
+) -> Circumstances:
+    """What held for an order, as far as the program asks; `about` has the answers of its conditions."""
     held: Circumstances = {}
     for asked in program.asks:
         match asked:
-            case Asked.BRAND:
-                held["brand"] = [line["brand"] for line in order.lines]
-            case Asked.SKU:
-                held["sku"] = [line["sku"] for line in order.lines]
+            case Asked.BRAND | Asked.SKU:
+                _add_by_line(held, asked, order)
             case Asked.CHANNEL:
                 held["channel"] = order.channel
             case Asked.STORE:
@@ -84,9 +91,29 @@ def circumstances_of(order: Order, program: "Program", profile: Profile, *, firs
                 held["tier"] = profile.tier
             case Asked.BIRTHDAY:
                 held["birthday"] = profile.has_birthday_on(program.calendar.day_of(order.occurred_at))
+            case Asked.UNMET:
+                held["unmet"] = _unmet(program, about)
             case _:
                 assert_never(asked)
     return held
+
+
+def _add_by_line(held: Circumstances, asked: Literal[Asked.BRAND, Asked.SKU], order: Order) -> None:
+    if asked is Asked.BRAND:
+        held["brand"] = [line["brand"] for line in order.lines]
+    else:
+        held["sku"] = [line["sku"] for line in order.lines]
+
+
+def _unmet(program: "Program", about: Activation | None) -> dict[str, bool]:
+    if about is None:
+        return {}
+    parts: list[tuple[str, Condition | None]] = [
+        *((rule.rule_id, rule.when) for rule in program.rules),
+        *((multiplier.multiplier_id, multiplier.when) for multiplier in program.multipliers),
+    ]
+    answers = {name: about.answers.get(when.expression, True) for name, when in parts if when is not None}
+    return {name: answer is None for name, answer in answers.items() if not answer}
 
 
 def _asked_by_match(match: Match) -> list[Asked]:
@@ -99,6 +126,10 @@ def _asked_by_match(match: Match) -> list[Asked]:
         Asked.PAYMENT_METHOD: match.payment_methods is not None,
     }
     return [name for name, does in asked.items() if does]
+
+
+def _asked_by_condition(part: "Rule | Multiplier") -> list[Asked]:
+    return [] if part.when is None else [Asked.UNMET]
 
 
 def _asked_by_days(days: Days | None) -> list[Asked]:

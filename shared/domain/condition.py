@@ -19,18 +19,25 @@ class Activation:
     fact: Order | Behaviour
     profile: Profile
     calendar: Calendar
-    failed: bool = False
-    """Whether a condition had no answer."""
+    answers: dict[str, bool | None] = field(default_factory=dict)
+    """What each condition that was asked has answered, by how it is written; None where it had no answer."""
     made: dict[object, object] = field(default_factory=dict)
     """What conditions have made of it for themselves, so that it is made once."""
 
     def meets(self, condition: "Condition") -> bool:
         """Whether a condition holds. One that has no answer does not, and that it had none is kept."""
-        try:
-            return condition.holds(self)
-        except ConditionError:
-            self.failed = True
-            return False
+        expression = condition.expression
+        if expression not in self.answers:
+            try:
+                self.answers[expression] = condition.holds(self)
+            except ConditionError:
+                self.answers[expression] = None
+        return self.answers[expression] is True
+
+    @property
+    def failed(self) -> bool:
+        """Whether a condition had no answer."""
+        return None in self.answers.values()
 
 
 class Condition(Protocol):

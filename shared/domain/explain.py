@@ -7,6 +7,7 @@ from typing import assert_never, cast
 
 from shared.domain.accrue import bases_of, rate
 from shared.domain.circumstances import Asked, Circumstances, asked_by_multiplier, asked_by_rule, circumstances_of
+from shared.domain.condition import Activation
 from shared.domain.facts import Order, OrderLine
 from shared.domain.filters import Birthday, Match, Window, is_on
 from shared.domain.ids import MemberId, MultiplierId, OrderId, RuleId
@@ -39,6 +40,10 @@ class Reason(StrEnum):
     """The member had no tier."""
     OTHER_TIER = "other_tier"
     """The member had a tier that it does not name."""
+    CONDITION_NOT_MET = "condition_not_met"
+    """Its condition did not hold."""
+    CONDITION_FAILED = "condition_failed"
+    """Its condition had no answer."""
     NO_LINE_MATCHES = "no_line_matches"
     """No line has what it asks for."""
     NOTHING_COUNTS = "nothing_counts"
@@ -96,7 +101,10 @@ PLAIN = Base(tax=False, paid_in_points=False, shipping=False)
 
 def basis_of(order: Order, program: Program, profile: Profile, *, first_order: bool) -> Basis:
     """The basis of an order that is at hand."""
-    held = circumstances_of(order, program, profile, first_order=first_order)
+    about = Activation(order, profile, program.calendar) if program.conditional else None
+    if about is not None:
+        rate(order, program, profile, first_order, about)  # asks what is asked of such an order
+    held = circumstances_of(order, program, profile, first_order=first_order, about=about)
     bases = bases_of(order, program.base)
     return Basis(order.occurred_at, order.currency, order.exponent, order.lines, bases, held)
 
@@ -147,7 +155,12 @@ def _why_rule(rule: Rule, basis: Basis, program: Program, rated: RatedOrder) -> 
         return Silence(name, Reason.NOT_KEPT)
     if rule.first_order and not basis.held.get("first_order"):
         return Silence(name, Reason.NOT_FIRST_ORDER)
-    return _other_order(name, rule.match, basis.held) or _too_little(rule, basis) or _alone(rule, basis, program, rated)
+    return (
+        _other_order(name, rule.match, basis.held)
+        or _unmet(name, basis.held)
+        or _too_little(rule, basis)
+        or _alone(rule, basis, program, rated)
+    )
 
 
 def _why_multiplier(
@@ -159,13 +172,14 @@ def _why_multiplier(
         return early_or_late
     if not _kept(asked_by_multiplier(multiplier), basis.held):
         return Silence(name, Reason.NOT_KEPT)
-    found = _other_order(name, multiplier.match, basis.held) or _other_day(multiplier, basis, program)
+    found = (
+        _other_order(name, multiplier.match, basis.held)
+        or _other_day(multiplier, basis, program)
+        or _other_tier(multiplier, basis.held)
+        or _unmet(name, basis.held)
+    )
     if found is not None:
         return found
-    tier = basis.held.get("tier")
-    if isinstance(multiplier.factor, ByTier) and tier not in multiplier.factor.factors:
-        reason = Reason.NO_TIER if tier is None else Reason.OTHER_TIER
-        return Silence(name, reason, had=tier, wanted=tuple(multiplier.factor.factors))
     if not any(rule_id in multiplier.rules for rule_id in gave):
         return Silence(name, Reason.NO_RULE_GAVE, wanted=tuple(sorted(multiplier.rules)))
     was_cut = any(rule_id in multiplier.rules for rule_id in rated.trimmed)
@@ -194,6 +208,23 @@ def _other_order(name: RuleId | MultiplierId, match: Match, held: Circumstances)
         if wanted is not None and had not in wanted:
             return Silence(name, reason, had=had, wanted=tuple(sorted(wanted)))
     return None
+
+
+def _other_tier(multiplier: Multiplier, held: Circumstances) -> Silence | None:
+    """Whether it names the tier that the member had."""
+    tier = held.get("tier")
+    if not isinstance(multiplier.factor, ByTier) or tier in multiplier.factor.factors:
+        return None
+    reason = Reason.NO_TIER if tier is None else Reason.OTHER_TIER
+    return Silence(multiplier.multiplier_id, reason, had=tier, wanted=tuple(multiplier.factor.factors))
+
+
+def _unmet(name: RuleId | MultiplierId, held: Circumstances) -> Silence | None:
+    """What of its condition kept it from giving."""
+    unmet = held.get("unmet", {})
+    if name not in unmet:
+        return None
+    return Silence(name, Reason.CONDITION_FAILED if unmet[name] else Reason.CONDITION_NOT_MET)
 
 
 def _other_day(multiplier: Multiplier, basis: Basis, program: Program) -> Silence | None:
@@ -236,7 +267,10 @@ def _too_little(rule: Rule, basis: Basis) -> Silence | None:
 
 def _alone(rule: Rule, basis: Basis, program: Program, rated: RatedOrder) -> Silence:
     """Why a rule gave nothing for an order that it looks at: by what it would give if it were the only one."""
-    only = replace(program, rules=(rule,), groups={}, caps=(), base=PLAIN)
+    unmet = basis.held.get("unmet", {})
+    met = [replace(by, when=None) for by in program.multipliers if by.multiplier_id not in unmet]
+    rules = (replace(rule, when=None),)
+    only = replace(program, rules=rules, multipliers=tuple(met), groups={}, caps=(), base=PLAIN)
     profile, first_order = _profile_of(basis, program), bool(basis.held.get("first_order"))
     _, granted = rate(_order_of(basis), only, profile, first_order=first_order)
     if not granted:

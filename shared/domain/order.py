@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 from shared.domain import cap
 from shared.domain.accrue import rate
@@ -56,13 +55,9 @@ def knowing(account: Account, order_id: OrderId, known: KnownOrder, *, paid: boo
     return replace(account, orders=orders, has_orders=account.has_orders or paid)
 
 
-class _Earned(NamedTuple):
-    """An order as it was rated, what each rule gives within the caps, the tallies of these, and what that comes to."""
-
-    rated: RatedOrder
-    granted: Sequence[tuple[Rule, int]]
-    tallies: Tallies
-    outcome: Outcome
+_Earned = tuple[RatedOrder, Sequence[tuple[Rule, int]], Tallies, Outcome]
+"""An order as it was rated, what each rule gives within the caps, the tallies of these, and what that comes to. A plain
+tuple: one is made for every order."""
 
 
 def _earn(order: Order, program: Program, account: Account) -> _Earned:
@@ -70,19 +65,19 @@ def _earn(order: Order, program: Program, account: Account) -> _Earned:
     about = Activation(order, account.profile, program.calendar) if program.conditional else None
     rated, granted = rate(order, program, account.profile, first_order, about)
     if program.asks:
-        rated.circumstances = circumstances_of(order, program, account.profile, first_order=first_order)
+        rated.circumstances = circumstances_of(order, program, account.profile, first_order=first_order, about=about)
     if about is not None and about.failed:
         outcome = Outcome.CONDITION_FAILED if granted else Outcome.CONDITION_FAILED_NOTHING_MOVED
     else:
         outcome = Outcome.POSTED if granted else Outcome.NOTHING_EARNED
     if not (granted and program.caps):
-        return _Earned(rated, granted, NO_TALLIES, outcome)
+        return rated, granted, NO_TALLIES, outcome
     capped = cap.apply(rated, granted, program, account.tallies)
     if not capped.granted:
         outcome = Outcome.CAPPED
     elif capped.cut and outcome is Outcome.POSTED:
         outcome = Outcome.TRIMMED
-    return _Earned(rated, capped.granted, capped.tallies, outcome)
+    return rated, capped.granted, capped.tallies, outcome
 
 
 def _issue(entry: Entry, order: Order, granted: Sequence[tuple[Rule, int]], program: Program) -> tuple[LotId, ...]:

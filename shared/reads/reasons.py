@@ -21,6 +21,8 @@ _SENTENCES: Mapping[Reason, str] = {
     Reason.NOT_BIRTHDAY: "The order was not paid on the member's birthday, or the shop had not told of one.",
     Reason.NO_TIER: "It is for members with the tier {wanted}; the member had none when the order was paid.",
     Reason.OTHER_TIER: "It is for members with the tier {wanted}; this one {had}.",
+    Reason.CONDITION_NOT_MET: "It has a condition, which did not hold.",
+    Reason.CONDITION_FAILED: "It has a condition, which could not be worked out for this order.",
     Reason.NO_LINE_MATCHES: "None of the goods in the order are those that it is for.",
     Reason.NOTHING_COUNTS: "The goods that count come to nothing: they were free, or not paid with money.",
     Reason.BELOW_THRESHOLD: "The goods that count come to {counted}; it takes {needed}.",

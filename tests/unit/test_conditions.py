@@ -250,7 +250,7 @@ class Counted:
     """A condition that counts how often it is asked."""
 
     asked: list[Activation]
-    expression: str = "counted"
+    expression: str
     asks_who: bool = False
 
     def holds(self, activation: Activation) -> bool:
@@ -261,7 +261,7 @@ class Counted:
 def test_a_condition_is_asked_last_and_about_one_activation() -> None:
     text = PROGRAM.replace("rate: 1, when", "rate: 1, match: {channels: [app]}, when")
     by, asked = program(text), list[Activation]()
-    rules = (by.rules[0], *(replace(by.rules[1], rule_id=name, when=Counted(asked)) for name in ("a", "b")))
+    rules = (by.rules[0], *(replace(by.rules[1], rule_id=name, when=Counted(asked, name)) for name in ("a", "b")))
     by = replace(by, rules=rules)
     programs = Programs([by])
     event = Event(EventRef(EventSource("s"), EventId("e"), "t"), AT, replace(ORDER, channel="web"))
@@ -270,6 +270,8 @@ def test_a_condition_is_asked_last_and_about_one_activation() -> None:
     decide(Account(MemberId("m1")), replace(event, fact=ORDER), programs)
     assert len(asked) == 2
     assert asked[0] is asked[1]
+    assert asked[0].meets(Counted(asked, "a"))
+    assert len(asked) == 2, "what is written alike is asked once"
 
 
 def test_what_a_condition_mentions_is_made_once() -> None:

@@ -8,6 +8,7 @@ import pytest
 from shared.contracts.program import ProgramDocument
 from shared.domain.accrue import rate
 from shared.domain.circumstances import Asked, circumstances_of
+from shared.domain.condition import Activation
 from shared.domain.explain import Basis, Reason, Silence, basis_of, basis_of_rated, silent_multipliers, silent_rules
 from shared.domain.facts import Order
 from shared.domain.ids import MemberId, OrderId, RuleId
@@ -57,9 +58,10 @@ def order(*lines: dict[str, Any], **more: Any) -> Order:
 
 
 def rated_by(some: Order, by: Program, profile: Profile, first_order: bool) -> RatedOrder:
-    rated, _ = rate(some, by, profile, first_order=first_order)
+    about = Activation(some, profile, by.calendar)
+    rated, _ = rate(some, by, profile, first_order, about)
     if by.asks:
-        rated.circumstances = circumstances_of(some, by, profile, first_order=first_order)
+        rated.circumstances = circumstances_of(some, by, profile, first_order=first_order, about=about)
     return rated
 
 
@@ -172,3 +174,30 @@ def test_every_reason_is_a_sentence(reason: Reason) -> None:
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_every_outcome_is_a_sentence(outcome: Outcome) -> None:
     assert outcome_says(outcome).endswith(".")
+
+
+FAILING = "order.paid * (order.paid == 1000 ? 9223372036854775807 : 1) > 0"
+
+
+@pytest.mark.parametrize(
+    ("when", "reason"),
+    [
+        ("order.paid > 1000", Reason.CONDITION_NOT_MET),
+        (FAILING, Reason.CONDITION_FAILED),
+        ("order.paid > 999", None),
+    ],
+)
+def test_a_condition_that_did_not_hold_is_the_reason(when: str, reason: Reason | None) -> None:
+    found = why(program({**BASE, "when": when}))
+    assert [silence.reason for silence in found] == ([] if reason is None else [reason])
+    by = program(BASE, multipliers=[{"id": "more", "factor": 2, "when": when}])
+    assert [silence.reason for silence in why(by)] == [reason or Reason.LESS_THAN_A_POINT]
+
+
+def test_a_condition_that_held_is_not_the_reason() -> None:
+    """Each is said by what it would have given alone."""
+    held = {"when": "order.paid > 999", "group": "one"}
+    by = program({**BASE, "rate": "2", "group": "one"}, {**BASE, "id": "other", **held}, groups={"one": "best"})
+    assert [silence.reason for silence in why(by)] == [Reason.OTHER_OF_GROUP]
+    small = program({**BASE, "rate": "1/100", "when": "order.paid > 999"})
+    assert [silence.reason for silence in why(small)] == [Reason.LESS_THAN_A_POINT]
