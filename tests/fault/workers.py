@@ -11,7 +11,7 @@ import sys
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from services.cli.processes import STOP_TIMEOUT_S, Worker
+from services.cli.processes import STOP_TIMEOUT_S, Worker, as_environment
 from shared.settings import Settings
 from tests.fault.waiting import until
 
@@ -109,8 +109,7 @@ class Team:
         """Start a worker; it is not waited for."""
         number = sum(one.worker is worker for one in self._workers) + 1
         log = self._folder / f"{worker}-{number}.log"
-        given = {f"POINTSTREAM_{name.upper()}": str(value) for name, value in settings.model_dump().items()}
-        given["POINTSTREAM_LOG_LEVEL"] = "info"
+        given = {**as_environment(settings), "POINTSTREAM_LOG_LEVEL": "info"}
         log.touch()
         process = _processes.Process(target=_run, args=(worker, given, log), daemon=True)
         process.start()

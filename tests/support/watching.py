@@ -13,6 +13,7 @@ import httpx
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from services.cli.processes import as_environment
 from shared.metrics import Process
 from shared.settings import Settings
 
@@ -75,8 +76,7 @@ async def running_processes(settings: Settings, logs: Path) -> AsyncIterator[Map
 
 @asynccontextmanager
 async def _running(process: Process, settings: Settings, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    environment = {name: str(value) for name, value in settings.model_dump().items()}
-    environment |= {f"{name}_metrics_port": "0" for name in Process} | {"api_port": "0"}
+    ports = {f"POINTSTREAM_{name.upper()}_METRICS_PORT": "0" for name in Process} | {"POINTSTREAM_API_PORT": "0"}
     with log.open("wb") as stderr:
         child = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -87,7 +87,8 @@ async def _running(process: Process, settings: Settings, log: Path) -> AsyncIter
             cwd=PROJECT,
             env={
                 **os.environ,
-                **{f"POINTSTREAM_{name.upper()}": value for name, value in environment.items()},
+                **as_environment(settings),
+                **ports,
                 "POINTSTREAM_LOG_JSON": "1",
             },
             stderr=stderr,

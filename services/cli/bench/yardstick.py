@@ -8,6 +8,7 @@ import time
 import asyncpg
 from redis.asyncio import Redis
 
+from services.cli.processes import as_environment
 from shared.settings import Settings
 
 TABLE = "CREATE TABLE bare (n bigint PRIMARY KEY, event_id text, member_id text, paid bigint, shard integer)"
@@ -18,10 +19,9 @@ async def run_bare(settings: Settings, orders: int) -> float:
     connection = await asyncpg.connect(settings.database)
     await connection.execute(TABLE)
     redis = Redis.from_url(settings.redis, protocol=2)
-    given = {f"POINTSTREAM_{key.upper()}": str(value) for key, value in settings.model_dump().items()}
     processes = [
         await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "services.cli.bench.bare", part, env=os.environ | given
+            sys.executable, "-m", "services.cli.bench.bare", part, env=os.environ | as_environment(settings)
         )
         for part in ("consume", "publish")
     ]
