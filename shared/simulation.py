@@ -57,7 +57,7 @@ class Simulation:
         if first is not decoded.digest:
             self._repeated(first, decoded)
             return
-        self._decide(decoded, decoded.fact.occurred_at if arrived_at is None else arrived_at)
+        self.take(decoded, decoded.fact.occurred_at if arrived_at is None else arrived_at)
 
     def settle(self, until: Instant) -> None:
         """Let time pass for all members."""
@@ -65,7 +65,8 @@ class Simulation:
             decision = decide(member.account, Sweep(member.account.member_id, until), self._programs)
             self._keep(member, decision.account, decision.postings)
 
-    def _decide(self, decoded: Decoded, arrived_at: Instant) -> None:
+    def take(self, decoded: Decoded, arrived_at: Instant) -> None:
+        """Take in what is decoded already, and is no repetition: also what comes through no topic."""
         member_id = decoded.fact.member_id
         member = self.members.get(member_id)
         if member is None:

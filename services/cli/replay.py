@@ -37,11 +37,10 @@ PROGRAM = Path("programs/loyalty-card.yaml")
 SHOW_END_S = 2.0
 """How long a last look at the standing may take, also after Ctrl-C."""
 
-CLOCK_EVERY_EVENTS = 4_000
-"""How often the replay's clock is moved on to what the brokers have."""
-TURNS_EVERY_EVENTS = 1_000
-"""How often events that wait for others of their member are looked after."""
-UNREAD_MAX = 10_000
+LOOK_EVERY_EVENTS = 4_000
+"""How often events that wait for others of their member are looked after, and the replay's clock is moved on to what
+the brokers have. Each time sends batches that are not full: at 1,000 the replay takes an eighth more."""
+UNREAD_MAX = 12_000
 """How far the log may be ahead of the earn worker: enough that it never waits, and that few events have to."""
 PAUSE_S = 0.05
 
@@ -190,12 +189,11 @@ async def _send(
         for handed_in, event in enumerate(events, 1):
             now = event.arrived_at
             await turns.send(event)
-            if handed_in % TURNS_EVERY_EVENTS == 0:
+            if handed_in % LOOK_EVERY_EVENTS == 0:
                 await turns.take_turns(await _read(pool, settings))
                 while turns.unread > UNREAD_MAX:
                     await asyncio.sleep(PAUSE_S)
                     await turns.take_turns(await _read(pool, settings))
-            if handed_in % CLOCK_EVERY_EVENTS == 0:
                 await turns.flush()
                 await _set_clock(pool, turns.passed(now))
                 progress.update(bar, completed=senders[order_paid.TYPE].sent, note=rfc3339(now)[:10])

@@ -16,12 +16,13 @@ import pytest
 from typer.testing import CliRunner
 
 from services.cli.program import app
+from shared.contracts import adjustment
 from shared.contracts.program import ProgramDocument, read_program
 from shared.contracts.program_caps import CapDocument
 from shared.contracts.program_filters import WindowDocument
-from shared.domain.ids import MemberId
+from shared.domain.ids import MemberId, Wallet
 from shared.domain.model import Account, Bucket, Movement, Outcome, PostingKind
-from shared.domain.program import Programs
+from shared.domain.program import Programs, Shortfall
 from shared.domain.time import DAY_US, Instant, instant_of, rfc3339
 from shared.simulation import Member, Simulation
 
@@ -222,6 +223,18 @@ class Feed:
         event = {"specversion": "1.0", "id": number, "source": "/test", "type": f"pointstream.{kind}.v1"}
         self.simulation.feed(orjson.dumps({**event, "data": content}), (), at)
 
+    def adjust(self, member: str, at: Instant, wallet: str, points: int | None = None) -> None:
+        """Give points by hand, or take all that there is, as if the member had spent it."""
+        if points is None:
+            known = self.simulation.members[MemberId(member)].account.balances.get(Wallet(wallet), {})
+            points = -known.get(Bucket.AVAILABLE, 0)
+        number = f"adjustment-{next(self._numbers)}"
+        event = {"specversion": "1.0", "id": number, "source": "/test", "type": adjustment.CONTRACT.type}
+        why = {"adjustment_id": number, "actor": "ann", "reason": "a test"}
+        data = {"member_id": member, "wallet": wallet, "points": points, **why, "occurred_at": rfc3339(at)}
+        if points:
+            self.simulation.take(adjustment.CONTRACT.decode(orjson.dumps({**event, "data": data}), ()), at)
+
     def holds(self, member: str, tier: str) -> None:
         """The member holds a tier from now on."""
         known = self.simulation.members.setdefault(MemberId(member), Member(Account(MemberId(member))))
@@ -254,6 +267,7 @@ def lived(name: str) -> Lived:
     plans = [
         *(("order", chance.randrange(DAYS * DAY_US), chance.choice(members)) for _ in range(MEMBERS * 12)),
         *(("behaviour", chance.randrange(DAYS * DAY_US), chance.choice(members)) for _ in range(MEMBERS * 20)),
+        *(("adjustment", chance.randrange(DAYS * DAY_US), chance.choice(members)) for _ in range(MEMBERS * 2)),
         *(
             ("check-in", day * DAY_US + chance.randrange(DAY_US), member)
             for member in members
@@ -261,6 +275,7 @@ def lived(name: str) -> Lived:
             if business.streaks and chance.randrange(10)
         ),
     ]
+    spent = next(name for name, wallet in document.wallets.items() if wallet.spendable)
     orders: dict[str, dict[str, Any]] = {}
     given_back: set[str] = set()
     numbers = count(1)
@@ -270,6 +285,8 @@ def lived(name: str) -> Lived:
         if kind == "behaviour":
             what = {"behaviour": chance.choice(business.behaviours), "subject": f"subject-{chance.randrange(30)}"}
             events.append((at, kind, member, {**what, "order_id": f"o-{chance.randint(1, MEMBERS * 12)}"}))
+        elif kind == "adjustment":
+            events.append((at, kind, member, {"points": chance.choice([50, None, None])}))
         elif kind == "check-in":
             events.append((at, kind, member, {"streak": chance.choice(business.streaks)}))
         else:
@@ -278,7 +295,10 @@ def lived(name: str) -> Lived:
             events.append((at, "order-paid", member, order))
             events += _refunds(chance, member, order, at, given_back)
     for at, kind, member, data in sorted(events, key=lambda event: event[0]):
-        feed.event(kind, member, at, **data)
+        if kind == "adjustment":
+            feed.adjust(member, at, spent, **data)
+        else:
+            feed.event(kind, member, at, **data)
     feed.simulation.settle(Instant(start + 75 * DAY_US))
     return Lived(document, orders, given_back, feed.simulation)
 
@@ -410,6 +430,22 @@ def test_what_comes_back_whole_leaves_nothing(name: str) -> None:
     assert len(month.given_back) > MEMBERS // 2
     assert {key: points for key, points in left.items() if key[0] in month.given_back and points} == {}
     assert all(points >= 0 for points in left.values())
+
+
+SHORT = {Shortfall.DEBT: Bucket.DEBT, Shortfall.CLIP: Bucket.WRITTEN_OFF, Shortfall.CASH_OFFSET: Bucket.CASH_OFFSET}
+"""Where what is missing comes from, when points were spent by the time at which they were to come back."""
+
+
+@every_program
+def test_what_was_spent_by_then_is_missed_as_the_program_says(name: str) -> None:
+    month = lived(name)
+    taken_from = Counter[Bucket]()
+    for each in month.movements():
+        if each.to_bucket is Bucket.CLAWED_BACK:
+            taken_from[each.from_bucket] += each.amount
+    wanted = SHORT[month.document.refunds.shortfall]
+    assert taken_from[wanted] > 0
+    assert not any(taken_from[bucket] for bucket in SHORT.values() if bucket is not wanted)
 
 
 @every_program
