@@ -34,7 +34,7 @@ rules:
     during: {from: "2026-04-01T00:00:00Z", until: "2026-05-01T00:00:00Z"}
   - {id: growth, wallet: growth, rate: 1}
 multipliers:
-  - {id: birthday, factor: 2, on: birthday, rules: [base]}
+  - {id: birthday, factor: 2, days: birthday, rules: [base]}
 """
 
 
