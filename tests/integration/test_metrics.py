@@ -16,6 +16,7 @@ import pytest
 from services.earn.app import ingest
 from services.publisher.tail import measure_tail
 from shared.clock import wall_clock
+from shared.contracts.inbound import CONTRACTS
 from shared.domain.facts import Sweep
 from shared.domain.ids import MemberId, Shard
 from shared.domain.time import DAY_US, Instant
@@ -147,7 +148,7 @@ async def test_what_comes_in_and_goes_out_is_counted(system: System, until: Unti
     assert 1 <= batches <= 34
     assert await earn.value("pointstream_batch_seconds_count") == batches
     assert await earn.value("pointstream_pool_wait_seconds_count") >= batches
-    assert await earn.value("pointstream_owned_partitions") == SHARDS
+    assert await earn.value("pointstream_owned_partitions") == SHARDS * len(CONTRACTS)
     assert await earn.value("pointstream_rebalances_total") >= 1
     assert await earn.value("pointstream_event_lag_seconds") == 0
 
@@ -271,7 +272,9 @@ async def test_a_worker_without_partitions_is_ready_to_take_over(make_installati
             return [(await worker.readiness()).status for worker in workers] == [Status.READY] * 2
 
         async def one_idle() -> bool:
-            return sorted(len(worker.claim.positions) for worker in workers) == [0, 1] and await all_ready()
+            return (
+                sorted(len(worker.claim.positions) for worker in workers) == [0, len(CONTRACTS)] and await all_ready()
+            )
 
         await until(one_idle)
 
