@@ -8,9 +8,11 @@ from services.cli.member_words import behaviours, caps, refunds, streaks, tasks
 from services.cli.wording import count, duration, either, listed, ordinal
 from shared.contracts.conditions import CelCondition
 from shared.contracts.money import EXPONENTS
-from shared.contracts.program import PendingDocument, ProgramDocument, RuleDocument, WalletDocument
+from shared.contracts.program import ProgramDocument
 from shared.contracts.program_filters import WEEKDAYS, DaysDocument, MatchDocument, OrderMatchDocument, WindowDocument
 from shared.contracts.program_multipliers import MultiplierDocument
+from shared.contracts.program_rules import PendingDocument, RuleDocument
+from shared.contracts.program_wallets import WalletDocument
 from shared.domain.multiplier import Stacking
 from shared.domain.program import Choice
 

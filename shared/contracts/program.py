@@ -1,23 +1,18 @@
 """The program document: YAML for operators, checked as a whole, with errors that name the path in the file."""
 
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Self
 
 import yaml
 from pydantic import (
     AfterValidator,
-    ConfigDict,
     Field,
     ValidationError,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
-from pydantic.config import JsonDict
 
-from shared.contracts.conditions import CelCondition, OrderCondition
+from shared.contracts.conditions import CelCondition
 from shared.contracts.money import EXPONENTS
 from shared.contracts.program_behaviours import (
     MAX_BEHAVIOURS,
@@ -30,11 +25,12 @@ from shared.contracts.program_behaviours import (
     check_fit,
 )
 from shared.contracts.program_caps import MAX_CAPS, CapDocument
-from shared.contracts.program_fields import Days, Duration, Moment, Money, Name, OrderPoints, Part, Points, Rate, Zone
-from shared.contracts.program_filters import MatchDocument, WindowDocument
+from shared.contracts.program_fields import Duration, Moment, Name, Part, Zone
 from shared.contracts.program_multipliers import MultiplierDocument
+from shared.contracts.program_rules import RuleDocument
+from shared.contracts.program_wallets import WalletDocument
 from shared.domain import program as domain
-from shared.domain.ids import ProgramVersion, RuleId, Wallet
+from shared.domain.ids import ProgramVersion, Wallet
 from shared.domain.multiplier import Stacking
 from shared.domain.time import DAY_US, SECOND_US, Calendar, instant_of
 
@@ -46,182 +42,10 @@ MAX_MULTIPLIERS = 50
 """Every order meets every multiplier."""
 MAX_STEPS_IN_ALL = 100_000
 """What all conditions may take together, for the largest order: five times what one may."""
-NEVER = "never"
 
 
 class ProgramError(Exception):
     """A program document that cannot be used. The message names the file, the paths and what to do."""
-
-
-class ExpiryDocument(Part):
-    """How long points are good: exactly one of `days`, `months` or `end_of_year`."""
-
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
-
-    days: Days | None = None
-    """So many days after the one on which they become active, to its end."""
-    months: Annotated[int, Field(ge=1, le=1200)] | None = None
-    """So many months after that day, to the end of the day; 31 January + 1 is 28 February."""
-    end_of_year: Annotated[int, Field(ge=0, le=100)] | None = None
-    """To the end of the year in which they become active (0), or so many years later."""
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        if len(self.model_fields_set) != 1:
-            raise ValueError("give exactly one of days, months or end_of_year, or write never")
-        return self
-
-    def to_domain(self) -> domain.Expiry:
-        if self.days is not None:
-            return domain.AfterDays(self.days)
-        if self.months is not None:
-            return domain.AfterMonths(self.months)
-        return domain.EndOfYear(self.end_of_year or 0)
-
-
-def _with_never(schema: JsonDict) -> None:
-    """The document says `never` where we have None."""
-    schema["anyOf"] = [{"$ref": schema.pop("$ref")}, {"const": NEVER}]
-
-
-class WalletDocument(Part):
-    """A wallet: spendable points, or a counter such as growth."""
-
-    spendable: bool
-    """Points to spend, kept in lots; or a counter that only grows and shrinks, like growth value."""
-    expiry: Annotated[ExpiryDocument | None, Field(json_schema_extra=_with_never)]
-    """`never`, or exactly one of days, months and end_of_year."""
-
-    @field_validator("expiry", mode="before")
-    @classmethod
-    def _never(cls, written: object) -> object:
-        if isinstance(written, str):
-            if written != NEVER:
-                raise ValueError("write never, or one of days, months or end_of_year")
-            return None
-        return written
-
-    def to_domain(self, wallet: Wallet) -> domain.WalletPolicy:
-        expiry = domain.Never() if self.expiry is None else self.expiry.to_domain()
-        return domain.WalletPolicy(wallet, self.spendable, expiry)
-
-
-class PendingDocument(Part):
-    """Points wait for the return window: `days` full local days, or with `exact` as many times 24 hours."""
-
-    days: Days
-    """Through the end of the day that is so many days after the payment's."""
-    exact: bool = False
-    """Instead for so many times 24 hours from the payment."""
-
-
-class StepDocument(Part):
-    """Points for every full amount of money."""
-
-    every: Money
-    """Units of the currency, like 2 or 19.90."""
-    points: Points
-    """For each time that the counted lines have it in full."""
-
-
-class ThresholdDocument(Part):
-    """Points once, from an amount of money on."""
-
-    from_: Annotated[Money, Field(alias="from")]
-    """Units of the currency that the counted lines must come to, like 200."""
-    points: Points
-    """Given once an order."""
-    on_refund: domain.OnRefund = domain.OnRefund.RECOMPUTE
-    """When something is given back: `recompute` takes the points as soon as what remains is below the amount, `prorata`
-    takes them by line, `keep` leaves them while half of what was counted remains."""
-
-
-KINDS = ("rate", "step", "threshold", "per_item")
-"""How a rule may say how much it gives."""
-
-
-class RuleDocument(Part):
-    """One earning rule: exactly one of `rate`, `step`, `threshold` and `per_item` says how much it gives."""
-
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [kind]} for kind in KINDS]})
-
-    id: Name
-    """What the journal calls the rule."""
-    wallet: Name
-    """Where its points go: one of `wallets`."""
-    rate: Rate | None = None
-    """Points for each unit of the currency, like 1.2 or 6/5. An order's points are rounded down once, for all lines."""
-    step: StepDocument | None = None
-    """Points for every full amount that the counted lines come to: 10 for every 2.00 are 30 for 7.00."""
-    threshold: ThresholdDocument | None = None
-    """Points once, for an order whose counted lines come to an amount."""
-    per_item: Points | None = None
-    """Points for every piece of the counted lines, whatever it cost."""
-    match: MatchDocument = MatchDocument()
-    """To what it applies; to everything when this is left out."""
-    during: WindowDocument | None = None
-    """When an order must have been paid; at any time when this is left out."""
-    group: Name | None = None
-    """One of `groups`: of its rules only one gives its points for an order."""
-    first_order: bool = False
-    """Only for the first order of a member that is accepted."""
-    when: OrderCondition | None = None
-    """A condition in CEL about the order and its member, which is asked when all else holds."""
-    at_least: Points | None = None
-    """Whole points: what it gives for an order when it gives some, but less than this."""
-    at_most: OrderPoints | None = None
-    """Whole points: what it gives for an order when that would be more, with all that multiplies it."""
-    pending: PendingDocument | None = None
-    """How long its points wait before they can be spent; not at all when this is left out."""
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        given = [kind for kind in KINDS if getattr(self, kind) is not None]
-        if len(given) != 1:
-            raise ValueError(f"give exactly one of {', '.join(KINDS)}; here are {' and '.join(given) or 'none'}")
-        return self
-
-    @field_validator("at_most")
-    @classmethod
-    def _limits_fit(cls, at_most: int | None, info: ValidationInfo) -> int | None:
-        at_least = info.data.get("at_least")
-        if at_most is not None and at_least is not None and at_least > at_most:
-            raise ValueError(f"it is less than at_least, which is {at_least}; nothing could be both")
-        return at_most
-
-    def money(self) -> tuple[str, Fraction] | None:
-        """The amount of money that the rule speaks of, with its path in the rule; None where there is none."""
-        if self.step is not None:
-            return "step.every", self.step.every
-        if self.threshold is not None:
-            return "threshold.from", self.threshold.from_
-        return None
-
-    def to_domain(self, currency: str) -> domain.Rule:
-        """The rule as the core applies it; its amounts are in minor units of `currency`."""
-        return domain.Rule(
-            rule_id=RuleId(self.id),
-            wallet=Wallet(self.wallet),
-            earning=self._earning(10 ** EXPONENTS[currency]),
-            match=self.match.to_domain(),
-            pending=None if self.pending is None else domain.Pending(self.pending.days, self.pending.exact),
-            during=None if self.during is None else self.during.to_domain(),
-            group=self.group,
-            first_order=self.first_order,
-            at_least=self.at_least or 0,
-            at_most=self.at_most,
-            when=self.when,
-        )
-
-    def _earning(self, minor_units: int) -> domain.Earning:
-        if self.rate is not None:
-            return domain.Rate(self.rate.numerator, self.rate.denominator)
-        if self.step is not None:
-            return domain.Step(int(self.step.every * minor_units), self.step.points)
-        if self.threshold is not None:
-            at_least = int(self.threshold.from_ * minor_units)
-            return domain.Threshold(at_least, self.threshold.points, self.threshold.on_refund)
-        return domain.PerItem(self.per_item or 0)
 
 
 class BaseDocument(Part):
