@@ -130,7 +130,8 @@ def _decisions(plan: Plan) -> None:
 
 
 async def _programs(plan: Plan, made: Bench) -> None:
-    """(j) what a realistic program costs: its throughput against that of a single rule."""
+    """(j) what a realistic program costs: its throughput against that of a single rule; and by it, events of all
+    kinds."""
     figures, part = plan.figures, Part.PROGRAMS
     for number in range(plan.runs):
         done: dict[str, float] = {}
@@ -140,6 +141,11 @@ async def _programs(plan: Plan, made: Bench) -> None:
             done[name] = run.orders_per_s
             figures.add(part, f"orders, {name}", "1/s", run.orders_per_s)
             figures.add(part, f"processor time, {name}", "us/order", sum(run.cpu_us.values()))
+        async with made.installation(f"bench_program_{number}_mixed", REALISTIC) as settings:
+            for workers in (1, 2):
+                load = Load(plan.orders, first=(workers - 1) * 2 * plan.orders, mixed=True)
+                mixed = await throughput.run(made, settings, load, workers)
+                figures.add(part, f"events of a mixed stream, workers: {workers}", "1/s", mixed.orders_per_s)
         figures.add(part, "realistic program against one rule", "", done["realistic program"] / done["one rule"])
         _say(f"run {number + 1}: " + ", ".join(f"{name} {rate:,.0f} orders/s" for name, rate in done.items()))
 

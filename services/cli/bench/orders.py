@@ -8,8 +8,9 @@ import orjson
 
 from services.cli.sending import Outgoing, Sender, bulk_producer
 from shared.clock import wall_clock
+from shared.contracts.inbound import BY_TYPE
 from shared.domain.time import Instant, rfc3339
-from shared.settings import ORDER_PAID, Settings
+from shared.settings import Settings
 from shared.setup import SHARDS
 
 MEMBERS = 200_000
@@ -72,9 +73,10 @@ async def send(settings: Settings, events: Iterator[Outgoing]) -> None:
     producer = bulk_producer(settings.kafka)
     await producer.start()
     try:
-        sender = Sender(producer, settings.topic(ORDER_PAID), SHARDS)
+        senders = {kind: Sender(producer, settings.topic(each.topic), SHARDS) for kind, each in BY_TYPE.items()}
         for event in events:
-            await sender.send(event)
-        await sender.flush()
+            await senders[event.event_type].send(event)
+        for sender in senders.values():
+            await sender.flush()
     finally:
         await producer.stop()

@@ -9,7 +9,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import asyncpg
@@ -17,9 +17,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from services.cli.bench.bench_stack import Bench
 from services.cli.bench.machine import cpu_seconds, memory_mb
+from services.cli.bench.mixed import mixed
 from services.cli.bench.orders import Spread, orders, send
 from services.cli.follow import Follower
 from services.cli.processes import Worker, running
+from services.cli.sending import Outgoing
 from shared.settings import Settings
 from shared.setup import SHARDS
 
@@ -36,11 +38,17 @@ SESSION_TIMEOUT_MS = 120_000
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What to send: so many orders, numbered from `first` on after those of the warm-up."""
+    """What to send: so many orders, or with `mixed` events of all kinds, numbered from `first` on after those of the
+    warm-up."""
 
     orders: int
     spread: Spread = Spread.EVEN
     first: int = 0
+    mixed: bool = False
+
+    def events(self, count: int, first: int) -> Iterator[Outgoing]:
+        """So many events, numbered on from its own `first`."""
+        return mixed(count, self.first + first) if self.mixed else orders(count, self.spread, self.first + first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +71,18 @@ async def run(bench: Bench, settings: Settings, load: Load, earn_workers: int) -
     connection = await asyncpg.connect(settings.database)
     try:
         async with Follower(settings, SHARDS) as follower:
-            await send(settings, orders(WARM_UP_ORDERS // 2, load.spread, load.first))
+            await send(settings, load.events(WARM_UP_ORDERS // 2, 0))
             read, started_s = (await follower.look()).read, time.monotonic()
             async with running(workers, patient, log_level="error") as children:
                 while (await follower.look()).read == read:
                     await asyncio.sleep(0.01)
                 ready_s = time.monotonic() - started_s
                 await _until_joined(settings, earn_workers)
-                await send(settings, orders(WARM_UP_ORDERS // 2, load.spread, load.first + WARM_UP_ORDERS // 2))
+                await send(settings, load.events(WARM_UP_ORDERS // 2, WARM_UP_ORDERS // 2))
                 await follower.until_done()
                 pids = _names(children.pids())
                 _signal(pids.values(), signal.SIGSTOP)
-                await send(settings, orders(load.orders, load.spread, load.first + WARM_UP_ORDERS))
+                await send(settings, load.events(load.orders, WARM_UP_ORDERS))
                 everything = {**bench.pids, **pids}
                 wal_before, rows_before = await _written(connection)
                 began_at = await connection.fetchval("SELECT now()")
