@@ -84,7 +84,9 @@ class OrderLot(Answer):
     in_balance: Points
     """Of a counter: became part of its balance, which is kept as a whole."""
     pending_until: AwareDatetime | None
-    """Null once they are active, or none is left."""
+    """Null once they are active, or none is left; also where they wait for a behaviour alone."""
+    waits_for: str | None
+    """The behaviour that makes them active, told of the order; null where they wait for none."""
     expires_at: AwareDatetime | None
     """Null: never."""
     expired: Points

@@ -154,6 +154,14 @@ def _silent(out: Console, order: Document) -> None:
         out.print(table)
 
 
+def _waiting(lot: Document, zone: tzinfo) -> str:
+    """Until when points wait, or until what."""
+    until = "" if lot["pending_until"] is None else f"until {_time(lot['pending_until'], zone)}"
+    if lot["waits_for"] is None:
+        return until
+    return f"until {lot['waits_for']} is told of the order" + (f", or {until}" if until else "")
+
+
 def _lots(order: Document, zone: tzinfo) -> Table:
     table = Table(
         Column("lot", justify="right"),
@@ -167,7 +175,7 @@ def _lots(order: Document, zone: tzinfo) -> Table:
     for lot in order["lots"]:
         ends = "for good" if lot["expires_at"] is None else f"until {_time(lot['expires_at'], zone)}"
         state = {
-            "pending": f"pending until {_time(lot['pending_until'] or '', zone)}, then good {ends}",
+            "pending": f"pending {_waiting(lot, zone)}, then good {ends}",
             "active": f"good {ends}",
             "ended": f"ended ({ends})",
             "used": f"used up (good {ends})",

@@ -252,9 +252,12 @@ def _given(match: MatchDocument | OrderMatchDocument, filters: Sequence[str]) ->
 
 
 def _pending(pending: PendingDocument) -> str:
+    if pending.days is None:
+        return f"pending until {pending.until} is told of the order"
+    told = "" if pending.until is None else f", or until {pending.until} is told of the order"
     if pending.exact:
-        return f"pending for {pending.days * 24} hours"
-    return f"pending through the {ordinal(pending.days)} day after the payment"
+        return f"pending for {pending.days * 24} hours{told}"
+    return f"pending through the {ordinal(pending.days)} day after the payment{told}"
 
 
 def _base(document: ProgramDocument) -> str:

@@ -13,7 +13,7 @@ from services.cli.config import console, fail, instant_option
 from shared.contracts.program import ProgramError, read_program
 from shared.domain.model import Bucket, Posting
 from shared.domain.program import Programs
-from shared.domain.time import Instant, instant_of, rfc3339
+from shared.domain.time import NEVER, Instant, instant_of, rfc3339
 from shared.simulation import Member, Simulation
 
 MEMBERS_SHOWN = 20
@@ -81,7 +81,8 @@ def _member(member: Member) -> dict[str, Any]:
                 "order_id": lot.order_id,
                 "issued": lot.issued,
                 "remaining": lot.remaining,
-                "activates_at": _text(lot.activates_at),
+                "activates_at": None if lot.activates_at == NEVER else _text(lot.activates_at),
+                "waits_for": lot.waits_for,
                 "expires_at": _text(lot.expires_at),
             }
             for lot in member.account.lots.values()

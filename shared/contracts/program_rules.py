@@ -14,12 +14,26 @@ from shared.domain.ids import RuleId, Wallet
 
 
 class PendingDocument(Part):
-    """Points wait for the return window: `days` full local days, or with `exact` as many times 24 hours."""
+    """Points wait for the return window: `days` full local days, or with `exact` as many times 24 hours; or until
+    something is told of their order."""
 
-    days: Days
+    days: Days | None = None
     """Through the end of the day that is so many days after the payment's."""
+    until: Name | None = None
+    """Until a behaviour of this name tells of the order, such as `delivered`; with days, at the latest then."""
     exact: bool = False
     """Instead for so many times 24 hours from the payment."""
+
+    @model_validator(mode="after")
+    def _waits_for_something(self) -> Self:
+        if self.days is None and self.until is None:
+            raise ValueError("say for how many days, or until which behaviour")
+        if self.exact and self.days is None:
+            raise ValueError("only days are exact; give some, or leave it out")
+        return self
+
+    def to_domain(self) -> domain.Pending:
+        return domain.Pending(self.days, self.exact, self.until)
 
 
 class StepDocument(Part):
@@ -111,7 +125,7 @@ class RuleDocument(Part):
             wallet=Wallet(self.wallet),
             earning=self._earning(10 ** EXPONENTS[currency]),
             match=self.match.to_domain(),
-            pending=None if self.pending is None else domain.Pending(self.pending.days, self.pending.exact),
+            pending=None if self.pending is None else self.pending.to_domain(),
             during=None if self.during is None else self.during.to_domain(),
             group=self.group,
             first_order=self.first_order,

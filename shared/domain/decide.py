@@ -52,7 +52,7 @@ def _decide(account: Account, event: Event, programs: Programs, effective_at: In
         case CheckIn():
             decision = decide_check_in(account, event, fact, program, programs, effective_at)
         case Behaviour():
-            decision = decide_behaviour(account, event, fact, program, effective_at)
+            decision = decide_behaviour(account, event, fact, program, programs, effective_at)
         case Adjustment():
             decision = decide_adjustment(account, event, fact, program, effective_at)
         case _:

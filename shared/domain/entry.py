@@ -48,6 +48,7 @@ class Entry:
         validity: Validity,
         grants: Iterable[tuple[RuleId | None, int]],
         order_id: OrderId | None,
+        waits_for: str | None = None,
     ) -> LotId | None:
         """Issue points that fall due together as one lot, and repay debts from what is available at once.
 
@@ -65,16 +66,16 @@ class Entry:
             points += amount
         left = self.repay(wallet, lot_id, points) if self.debts and bucket is AVAILABLE else points
         if lot_id is not None:
-            lot = self.lots[lot_id] = Lot(lot_id, wallet, order_id, points, left, *validity)
+            lot = self.lots[lot_id] = Lot(lot_id, wallet, order_id, points, left, *validity, 0, waits_for)
             self._next_due_at = earlier(self._next_due_at, lot.due_at)
         return lot_id
 
-    def activate(self, lot: Lot, *, kept: bool) -> None:
-        """Pending points become available; what the member owes in this wallet is repaid from them first. A lot that is
-        not kept is closed: its points count in the balance alone."""
+    def activate(self, lot: Lot, expires_at: Instant | None, *, kept: bool) -> None:
+        """Pending points become available, until `expires_at`; what the member owes in this wallet is repaid from them
+        first. A lot that is not kept is closed: its points count in the balance alone."""
         self.movements.append(Movement(lot.wallet, PENDING, AVAILABLE, lot.remaining, None, lot.lot_id, lot.order_id))
         left = self.repay(lot.wallet, lot.lot_id, lot.remaining)
-        self._put(replace(lot, remaining=left if kept else 0, activates_at=None))
+        self._put(replace(lot, remaining=left if kept else 0, activates_at=None, expires_at=expires_at))
 
     def expire(self, lot: Lot) -> None:
         """What is left of a lot is gone."""

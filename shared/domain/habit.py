@@ -1,5 +1,6 @@
 """Habits: check-ins and behaviours are judged by the program, and what they come to is posted."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -7,11 +8,13 @@ from shared.domain import behaviour as behaviours
 from shared.domain import check_in as check_ins
 from shared.domain.entry import Entry, beyond_limit
 from shared.domain.facts import Behaviour, CheckIn, Event
-from shared.domain.ids import RuleId, Wallet
-from shared.domain.model import Account, Bucket, Decision, Outcome, PostingKind
+from shared.domain.ids import OrderId, RuleId, Wallet
+from shared.domain.model import Account, Bucket, Decision, Lot, Outcome, PostingKind
 from shared.domain.program import Program, Programs, Validity
 from shared.domain.program_behaviours import Floor
 from shared.domain.reverse import take_available
+from shared.domain.settle import is_kept
+from shared.domain.tally import told_before
 from shared.domain.time import Instant
 from shared.domain.verdict import Grant, Penalty, Verdict
 
@@ -35,33 +38,79 @@ def decide_check_in(
 
 
 def decide_behaviour(
-    account: Account, event: Event, behaviour: Behaviour, program: Program, effective_at: Instant
+    account: Account, event: Event, behaviour: Behaviour, program: Program, programs: Programs, effective_at: Instant
 ) -> Decision:
-    """A behaviour gives or takes points; `behaviours.needs` says which tallies the account must know."""
+    """A behaviour gives or takes points, and makes those active that waited for it; `behaviours.needs` says which
+    tallies the account must know. One that is awaited and comes before its order is remembered for it."""
     verdict = behaviours.judge(behaviour, program, account.tallies, account.profile)
-    decision = _post(account, event, verdict, program, effective_at)
-    if not verdict.tallies or decision.outcome is Outcome.BALANCE_LIMIT_REACHED:
+    decision = _post(account, event, verdict, program, effective_at, _awaiting(account, behaviour))
+    tallies = verdict.tallies
+    order_id = behaviour.order_id
+    if order_id is not None and behaviour.name in programs.awaited:
+        paid = _is_paid(account, order_id)
+        if not paid:
+            tallies = {**tallies, told_before(behaviour.name, order_id): 1}
+        if decision.outcome is Outcome.BEHAVIOUR_NOT_LISTED:
+            decision.outcome = Outcome.NOTHING_EARNED if paid else Outcome.WAITING_FOR_ORDER
+    if not tallies or decision.outcome is Outcome.BALANCE_LIMIT_REACHED:
         return decision
-    decision.account = replace(decision.account, tallies={**account.tallies, **verdict.tallies})
-    decision.tallies = verdict.tallies
+    decision.account = replace(decision.account, tallies={**account.tallies, **tallies})
+    decision.tallies = tallies
     return decision
 
 
-def _post(account: Account, event: Event, verdict: Verdict, program: Program, effective_at: Instant) -> Decision:
-    """Post what a verdict gives and takes. What is to be kept of it is the caller's."""
-    if verdict.reason is not None:
+def _is_paid(account: Account, order_id: OrderId) -> bool:
+    known = account.orders.get(order_id)
+    return known is not None and known.rated is not None
+
+
+def _awaiting(account: Account, behaviour: Behaviour) -> list[Lot]:
+    """The lots of the behaviour's order whose points wait for it."""
+    lots = [lot for _, lot in sorted(account.lots.items()) if lot.waits_for == behaviour.name]
+    return [
+        lot for lot in lots if lot.order_id == behaviour.order_id and lot.activates_at is not None and lot.remaining
+    ]
+
+
+def _post(
+    account: Account,
+    event: Event,
+    verdict: Verdict,
+    program: Program,
+    effective_at: Instant,
+    awaiting: Sequence[Lot] = (),
+) -> Decision:
+    """Post what a verdict gives and takes, and what becomes active. What is to be kept of it is the caller's."""
+    if verdict.reason is not None and not awaiting:
         return Decision(_FAILED if verdict.failed else Outcome(verdict.reason.value), account, ())
     entry = Entry(account)
+    _activate(entry, awaiting, program, effective_at)
     _give(entry, verdict.grants, program)
     for penalty in verdict.penalties:
         _take(entry, penalty, program)
     if not entry.movements:
         return Decision(_FAILED if verdict.failed else Outcome.NOTHING_EARNED, account, ())
-    kind = PostingKind.ACCRUAL if verdict.grants else PostingKind.PENALTY
-    after, posting = entry.close(kind, event.ref, None, program.version, event.fact.occurred_at, effective_at)
+    order_id = awaiting[0].order_id if awaiting else None
+    occurred_at = event.fact.occurred_at
+    after, posting = entry.close(_kind(verdict), event.ref, order_id, program.version, occurred_at, effective_at)
     if beyond_limit(posting):
         return Decision(Outcome.BALANCE_LIMIT_REACHED, account, ())
     return Decision(Outcome.CONDITION_FAILED if verdict.failed else Outcome.POSTED, after, (posting,))
+
+
+def _kind(verdict: Verdict) -> PostingKind:
+    if verdict.grants:
+        return PostingKind.ACCRUAL
+    return PostingKind.PENALTY if verdict.penalties else PostingKind.SETTLEMENT
+
+
+def _activate(entry: Entry, lots: Sequence[Lot], program: Program, effective_at: Instant) -> None:
+    """Points that waited for a behaviour become active, and are good from that day on."""
+    day = program.calendar.day_of(effective_at)
+    for lot in lots:
+        policy = program.wallets.get(lot.wallet)
+        expires_at = lot.expires_at if policy is None else program.from_day(policy, day).expires_at
+        entry.activate(lot, expires_at, kept=is_kept(lot.wallet, expires_at, program))
 
 
 def _give(entry: Entry, grants: list[Grant], program: Program) -> None:

@@ -13,7 +13,7 @@ from shared.domain.ids import LineId, LotId, MemberId, OrderId, ProgramVersion, 
 from shared.domain.member import NOBODY, Profile
 from shared.domain.streak import Days
 from shared.domain.tally import Tallies
-from shared.domain.time import EPOCH, Instant
+from shared.domain.time import EPOCH, NEVER, Instant
 
 BALANCE_LIMIT = 10**18
 """No account may ever be issued more points than this in one wallet, so that no sum leaves int64."""
@@ -73,7 +73,7 @@ class Outcome(StrEnum):
     REFUND_ALREADY_COUNTED = "refund_already_counted"
     """Another event has told of this refund of this order before; a refund counts once."""
     WAITING_FOR_ORDER = "waiting_for_order"
-    """The order of the refund was not accepted yet. When it is, the refund counts at once."""
+    """The order that it is about was not accepted yet. When it is, this counts at once."""
     REFUND_DOES_NOT_FIT = "refund_does_not_fit"
     """The order has another currency than the refund, or not all of its lines: the refund counts nothing."""
     STREAK_NOT_LISTED = "streak_not_listed"
@@ -144,7 +144,9 @@ class Lot:
     """Points of one wallet that were issued together and fall due together.
 
     `remaining` of `issued` are still there. `activates_at` is set while the lot is pending and None from then on;
-    `expires_at` None means never. `expired` points of it ended unspent, and no refund has been set against them.
+    `expires_at` None means never. `expired` points of it ended unspent, and no refund has been set against them. A
+    pending one may wait for a behaviour, which makes it active; `activates_at` is then the latest instant, and perhaps
+    `NEVER`.
     """
 
     lot_id: LotId
@@ -155,13 +157,15 @@ class Lot:
     activates_at: Instant | None
     expires_at: Instant | None
     expired: int = 0
+    waits_for: str | None = None
 
     @property
     def due_at(self) -> Instant | None:
         """The next instant at which something happens to it by itself; None when nothing will."""
         if self.remaining == 0:
             return None
-        return self.expires_at if self.activates_at is None else self.activates_at
+        at = self.expires_at if self.activates_at is None else self.activates_at
+        return None if at == NEVER else at
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from shared.domain.ids import LotId, OrderId, RuleId, Wallet
 from shared.domain.model import Account, Decision, KnownOrder, Outcome, PostingKind, RatedOrder
 from shared.domain.program import Program, Rule, Validity
 from shared.domain.reverse import reverse
-from shared.domain.tally import Tallies
+from shared.domain.tally import Tallies, told_before
 from shared.domain.time import Instant
 
 UNKNOWN = KnownOrder(None)
@@ -33,7 +33,7 @@ def decide_order(account: Account, event: Event, order: Order, program: Program,
     if not granted:
         return Decision(outcome, knowing(account, order.order_id, known, paid=True), (), rated)
     entry = Entry(account)
-    rated.lots = _issue(entry, order, granted, program)
+    rated.lots = _issue(entry, order, granted, program, account.tallies)
     if known.refunds:
         taken = reverse(entry, rated, (), known.refunds, program, effective_at).taken
         tallies = {**tallies, **cap.give_back(rated, taken, program, {**account.tallies, **tallies})}
@@ -80,16 +80,21 @@ def _earn(order: Order, program: Program, account: Account) -> _Earned:
     return rated, capped.granted, capped.tallies, outcome
 
 
-def _issue(entry: Entry, order: Order, granted: Sequence[tuple[Rule, int]], program: Program) -> tuple[LotId, ...]:
+def _issue(
+    entry: Entry, order: Order, granted: Sequence[tuple[Rule, int]], program: Program, tallies: Tallies
+) -> tuple[LotId, ...]:
     """Issue what the rules gave: grants of one wallet that fall due together make one lot. Returns the lots."""
-    by_lot: dict[tuple[Wallet, Validity], list[tuple[RuleId | None, int]]] = {}
+    by_lot: dict[tuple[Wallet, Validity, str | None], list[tuple[RuleId | None, int]]] = {}
     paid_at = order.occurred_at
     day = program.calendar.day_of(paid_at)
     for rule, points in granted:
-        grants = by_lot.setdefault((rule.wallet, program.validity(rule, paid_at, day)), [])
-        grants.append((rule.rule_id, points))
+        waits_for = None if rule.pending is None else rule.pending.until
+        validity = program.validity(rule, paid_at, day)
+        if waits_for is not None and tallies.get(told_before(waits_for, order.order_id)):
+            waits_for, validity = None, program.from_day(program.wallets[rule.wallet], day)
+        by_lot.setdefault((rule.wallet, validity, waits_for), []).append((rule.rule_id, points))
     lots = [
-        entry.issue(program.wallets[wallet], validity, grants, order.order_id)
-        for (wallet, validity), grants in by_lot.items()
+        entry.issue(program.wallets[wallet], validity, grants, order.order_id, waits_for)
+        for (wallet, validity, waits_for), grants in by_lot.items()
     ]
     return tuple([lot_id for lot_id in lots if lot_id is not None])

@@ -16,7 +16,7 @@ from shared.domain.multiplier import ByTier, Multiplier, Stacking
 from shared.domain.program_behaviours import BehaviourRule, Task
 from shared.domain.program_caps import Cap
 from shared.domain.streak import Streak
-from shared.domain.time import DAY_US, Calendar, Instant, add_months
+from shared.domain.time import DAY_US, NEVER, Calendar, Instant, add_months
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +97,15 @@ Expiry = Never | AfterDays | AfterMonths | EndOfYear
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Points of day D stay pending through D + `days`; with `exact`, for `days` × 24 hours from the payment."""
+    """Points of day D stay pending through D + `days`; with `exact`, for `days` × 24 hours from the payment.
 
-    days: int
+    With `until` they become active as soon as a behaviour of that name tells of their order, and without `days` not
+    before.
+    """
+
+    days: int | None
     exact: bool
+    until: str | None = None
 
 
 class Choice(StrEnum):
@@ -265,14 +270,20 @@ class Program:
             return True
         return any(isinstance(by.factor, ByTier) or isinstance(by.days, Birthday) for by in self.multipliers)
 
+    @property
+    def awaited(self) -> frozenset[str]:
+        """The behaviours for which points of some rule wait."""
+        return frozenset(rule.pending.until for rule in self.rules if rule.pending is not None and rule.pending.until)
+
     def streak(self, name: RuleId) -> Streak | None:
         """The streak of a name; None where this version has none."""
         return next((streak for streak in self.streaks if streak.rule_id == name), None)
 
     def validity(self, rule: Rule, paid_at: Instant, day: date) -> Validity:
         """From when until when points are good that `rule` gives for a payment at `paid_at`, on the local `day`."""
-        if rule.pending is not None and rule.pending.exact:
-            activates_at = Instant(paid_at + rule.pending.days * DAY_US)
+        pending = rule.pending
+        if pending is not None and pending.exact and pending.days is not None:
+            activates_at = Instant(paid_at + pending.days * DAY_US)
             expiry = self.wallets[rule.wallet].expiry
             return Validity(activates_at, self._end(expiry, self.calendar.day_of(activates_at)))
         validity = self._validity_by_day.get((rule.rule_id, day))
@@ -288,6 +299,8 @@ class Program:
     def _of_day(self, pending: Pending | None, expiry: Expiry, day: date) -> Validity:
         if pending is None:
             return Validity(None, self._end(expiry, day))
+        if pending.days is None:
+            return Validity(NEVER, None)
         active_day = day + timedelta(days=pending.days + 1)
         return Validity(self.calendar.start_of(active_day), self._end(expiry, active_day))
 
@@ -308,7 +321,7 @@ class Program:
 class Programs:
     """All versions of an installation's program. An event is decided by the one in force when it happened."""
 
-    __slots__ = ("_by_version", "_starts", "_versions", "allowed_lateness_us", "ask_first_order", "ask_who")
+    __slots__ = ("_by_version", "_starts", "_versions", "allowed_lateness_us", "ask_first_order", "ask_who", "awaited")
 
     def __init__(self, versions: list[Program]) -> None:
         if not versions:
@@ -320,6 +333,8 @@ class Programs:
         """The largest of all versions: the watermark and every event use the same."""
         self.ask_who = any(program.asks_who for program in versions)
         """Whether what an order gives may depend on who its member is."""
+        self.awaited = frozenset().union(*(program.awaited for program in versions))
+        """The behaviours for which points wait."""
         self.ask_first_order = any(rule.first_order for program in versions for rule in program.rules)
         """Whether what an order gives may depend on whether it is the member's first."""
 

@@ -5,7 +5,8 @@ that is settled in one (DESIGN 10).
 """
 
 from shared.domain.entry import Entry
-from shared.domain.model import Account, Lot, Posting, PostingKind
+from shared.domain.ids import Wallet
+from shared.domain.model import Account, Posting, PostingKind
 from shared.domain.program import Program, Programs
 from shared.domain.time import Instant
 
@@ -34,7 +35,7 @@ def _settle_instant(account: Account, due_at: Instant, programs: Programs) -> tu
     due = [lot for _, lot in sorted(account.lots.items()) if lot.due_at == due_at]
     for lot in due:
         if lot.activates_at is not None:
-            entry.activate(lot, kept=_is_kept(lot, program))
+            entry.activate(lot, lot.expires_at, kept=is_kept(lot.wallet, lot.expires_at, program))
     for lot in due:
         if entry.lots[lot.lot_id].due_at == due_at:
             entry.expire(entry.lots[lot.lot_id])
@@ -42,7 +43,7 @@ def _settle_instant(account: Account, due_at: Instant, programs: Programs) -> tu
     return entry.close(PostingKind.SETTLEMENT, None, None, program.version, due_at, effective_at)
 
 
-def _is_kept(lot: Lot, program: Program) -> bool:
+def is_kept(wallet: Wallet, expires_at: Instant | None, program: Program) -> bool:
     """A counter needs no lot once nothing of it is due any more: nobody will ever ask which lot it came from."""
-    policy = program.wallets.get(lot.wallet)
-    return lot.expires_at is not None or policy is None or policy.spendable
+    policy = program.wallets.get(wallet)
+    return expires_at is not None or policy is None or policy.spendable

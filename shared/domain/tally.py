@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple, assert_never
 
 from shared.domain.filters import Window
+from shared.domain.ids import OrderId
 from shared.domain.time import Calendar
 
 
@@ -48,3 +49,8 @@ def first_day(per: Period, during: Window | None, day: date, calendar: Calendar)
             return None
         case _:
             assert_never(per)
+
+
+def told_before(behaviour: str, order_id: OrderId) -> TallyKey:
+    """Where it is kept that a behaviour has told of an order which had not come yet."""
+    return TallyKey(f"{behaviour}:of:{order_id}", None)

@@ -15,6 +15,9 @@ Instant = NewType("Instant", int)
 EPOCH = Instant(0)
 """Before everything: no event may have happened earlier."""
 
+NEVER = Instant(2**63 - 1)
+"""An instant that does not come by itself; PostgreSQL has it as infinity."""
+
 SECOND_US = 1_000_000
 DAY_US = 86_400 * SECOND_US
 

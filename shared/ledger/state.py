@@ -12,7 +12,7 @@ from shared.domain.facts import Adjustment, Behaviour, CheckIn, Event, MemberCha
 from shared.domain.ids import LotId, MemberId, OrderId, RuleId, Shard, Wallet
 from shared.domain.model import Account, Bucket, Debt, Lot
 from shared.domain.program import Programs
-from shared.domain.tally import TallyKey
+from shared.domain.tally import TallyKey, told_before
 from shared.domain.time import Instant
 from shared.ledger import statements
 from shared.ledger.database import Connection, Pool, Record
@@ -146,6 +146,7 @@ def _add_needs(needs: _Needs, event: Event, programs: Programs) -> None:
             program = programs.in_force(fact.occurred_at)
             if program is not None and program.caps:
                 needs.tallies.update((member_id, key) for key in cap.needs(program, fact.occurred_at))
+            needs.tallies.update((member_id, told_before(name, fact.order_id)) for name in programs.awaited)
         case Refund():
             needs.orders[member_id, fact.order_id] = True
             needs.takes.add(member_id)
@@ -170,7 +171,10 @@ def _add_habit_needs(needs: _Needs, event: Event, fact: CheckIn | Behaviour, pro
             key = member_id, need.streak
             needs.first_days[key] = min(need.first_day, needs.first_days.get(key, need.first_day))
         return
-    if behaviour.takes(fact, program):
+    awaited = fact.order_id is not None and fact.name in programs.awaited
+    if fact.order_id is not None and awaited:
+        needs.orders[member_id, fact.order_id] = True
+    if awaited or behaviour.takes(fact, program):
         needs.takes.add(member_id)
     if behaviour.asks_who(fact, program):
         needs.profiles.add(member_id)
@@ -255,6 +259,7 @@ def lot_of(row: Record) -> Lot:
         activates_at=row["activates_at"],
         expires_at=row["expires_at"],
         expired=row["expired"],
+        waits_for=row["waits_for"],
     )
 
 

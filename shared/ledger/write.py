@@ -29,6 +29,7 @@ _LOTS = (
     "activates_at",
     "expires_at",
     "expired",
+    "waits_for",
 )
 _DEBTS = ("shard", "member_id", "debt_no", "wallet", "order_id", "amount")
 _ORDERS = ("shard", "member_id", "order_id", "occurred_at", "currency", "paid", "program_version", "lines")
@@ -106,7 +107,17 @@ async def write_accounts(connection: Connection, changes: Sequence[Change]) -> N
             if lot.lot_id > before.lots_issued:
                 new_lots.append(_lot_row(shard, after.member_id, lot))
             elif lot is not before.lots[lot.lot_id]:
-                changed_lots.append((shard, after.member_id, lot.lot_id, lot.remaining, lot.activates_at, lot.expired))
+                changed_lots.append(
+                    (
+                        shard,
+                        after.member_id,
+                        lot.lot_id,
+                        lot.remaining,
+                        lot.activates_at,
+                        lot.expires_at,
+                        lot.expired,
+                    )
+                )
         if before.debts or after.debts:
             owing.append(change)
     # In one order for all workers: rows that are not there yet cannot be locked before.
@@ -130,6 +141,7 @@ def _lot_row(shard: Shard, member_id: MemberId, lot: Lot) -> Row:
         lot.activates_at,
         lot.expires_at,
         lot.expired,
+        lot.waits_for,
     )
 
 

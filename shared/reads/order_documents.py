@@ -7,7 +7,7 @@ from shared.domain.explain import Basis, Silence, silent_multipliers, silent_rul
 from shared.domain.ids import MultiplierId, RuleId
 from shared.domain.model import Bucket, Lot, Movement, RatedOrder
 from shared.domain.program import Program
-from shared.domain.time import Instant, rfc3339
+from shared.domain.time import NEVER, Instant, rfc3339
 from shared.reads.documents import Json
 from shared.reads.reasons import says
 
@@ -109,7 +109,8 @@ def lot_document(lot: Lot, at: Instant, moved: Iterable[Movement], program: Prog
         "issued": lot.issued,
         "left": left,
         "in_balance": in_balance,
-        "pending_until": rfc3339(lot.activates_at) if pending and lot.activates_at is not None else None,
+        "pending_until": rfc3339(lot.activates_at) if pending and lot.activates_at not in (None, NEVER) else None,
+        "waits_for": lot.waits_for if pending else None,
         "expires_at": None if lot.expires_at is None else rfc3339(lot.expires_at),
         "expired": expired,
         "taken_back": taken[Bucket.CLAWED_BACK],

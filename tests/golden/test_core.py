@@ -13,7 +13,7 @@ from shared.domain.ids import MemberId, OrderId, Wallet
 from shared.domain.model import Account, Debt, Lot, Movement, Posting
 from shared.domain.program import Programs
 from shared.domain.settle import settle
-from shared.domain.time import Instant, datetime_of, instant_of
+from shared.domain.time import NEVER, Instant, datetime_of, instant_of
 from tests.golden.case import Case, CaseError, cases, load
 from tests.golden.check import Result, check
 from tests.support.orders import points_by_line
@@ -145,4 +145,4 @@ def _plain_lot(lot: Lot) -> dict[str, Any]:
 
 
 def _moment(instant: Instant | None) -> datetime | None:
-    return None if instant is None else datetime_of(instant)
+    return None if instant in (None, NEVER) else datetime_of(instant)

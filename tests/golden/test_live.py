@@ -24,7 +24,7 @@ from shared.domain.ids import MemberId
 from shared.domain.model import Account, Lot
 from shared.domain.program import Programs
 from shared.domain.settle import settle
-from shared.domain.time import Instant, datetime_of, instant_of, unix_ms
+from shared.domain.time import NEVER, Instant, datetime_of, instant_of, unix_ms
 from shared.ledger import adjustments
 from shared.ledger.database import Pool, Record, Role
 from shared.ledger.installation import Clock, set_replay_now
@@ -182,7 +182,17 @@ async def accounts_at(case: Case, pool: Pool) -> dict[tuple[str, datetime], Acco
 
 
 def _lot(row: Record) -> Lot:
-    columns = ("lot_id", "wallet", "order_id", "issued", "remaining", "activates_at", "expires_at", "expired")
+    columns = (
+        "lot_id",
+        "wallet",
+        "order_id",
+        "issued",
+        "remaining",
+        "activates_at",
+        "expires_at",
+        "expired",
+        "waits_for",
+    )
     return Lot(*(row[column] for column in columns))
 
 
@@ -242,7 +252,7 @@ def open_lots(account: Account) -> list[dict[str, Any]]:
             "order": lot.order_id,
             "issued": lot.issued,
             "remaining": lot.remaining,
-            "activates_at": None if lot.activates_at is None else datetime_of(lot.activates_at),
+            "activates_at": None if lot.activates_at in (None, NEVER) else datetime_of(lot.activates_at),
             "expires_at": None if lot.expires_at is None else datetime_of(lot.expires_at),
         }
         for lot in account.lots.values()

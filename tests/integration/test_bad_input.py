@@ -445,6 +445,6 @@ async def test_a_header_name_that_is_no_text_stops_the_worker_and_is_named(
     assert f"{topic}/0 from 0" in said
     assert "set next_offset" in said
     async with open_ledger(settings, Role.WRITER) as writer:
-        await writer.execute("UPDATE consumer_offsets SET next_offset = 2")
+        await writer.execute("UPDATE consumer_offsets SET next_offset = 2 WHERE topic = $1", topic)
     await read_to_the_end(settings, ledger, until)
     assert await ledger.fetchval("SELECT count(*) FROM consumed_events WHERE event_id = 'good-1'") == 1

@@ -93,7 +93,7 @@ async def test_what_was_first_order_or_another_brand_is_remembered(settings: Set
 
 
 async def test_what_a_multiplier_added_stands_by_itself(make_installation: Make) -> None:
-    days = PROGRAM.replace("on: birthday", "on: {days_of_month: [10]}").replace(", at_most: 100", ", at_most: 150")
+    days = PROGRAM.replace("days: birthday", "days: {days_of_month: [10]}").replace(", at_most: 100", ", at_most: 150")
     settings = await make_installation(days)
     await post_all(settings, Batch(events=[paid("M-1", "A-1", PAID_AT, 10000)]))
     base = (await explained(settings))["rules"][0]

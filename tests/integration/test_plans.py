@@ -36,7 +36,7 @@ HOT = {
     "read_statement": (statements.READ_STATEMENT, ["1", "'a'", "5", "10"]),
     "take_positions": (statements.TAKE_POSITIONS, [INT, LONG]),
     "update_accounts": (statements.UPDATE_ACCOUNTS, [INT, TEXT, LONG, TIME, TIME, INT, "'{1,2}'::json[]"]),
-    "update_lots": (statements.UPDATE_LOTS, [INT, TEXT, INT, LONG, TIME, LONG]),
+    "update_lots": (statements.UPDATE_LOTS, [INT, TEXT, INT, LONG, TIME, TIME, LONG]),
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from shared.domain.time import NEVER
 from shared.ledger import statements
 from tests.simulation.postgres import SHARED, UNSEEN, Row, Statement, Transaction
 
@@ -42,7 +43,18 @@ def pick(columns: Sequence[str], record: type[Record]) -> Callable[[Row], Record
 
 _ACCOUNT = selected(statements.LOCK_ACCOUNTS)
 _account = pick(_ACCOUNT, records(*_ACCOUNT))
-_LOT = ("member_id", "lot_id", "wallet", "order_id", "issued", "remaining", "activates_at", "expires_at", "expired")
+_LOT = (
+    "member_id",
+    "lot_id",
+    "wallet",
+    "order_id",
+    "issued",
+    "remaining",
+    "activates_at",
+    "expires_at",
+    "expired",
+    "waits_for",
+)
 _lot = pick(_LOT, records(*_LOT))
 _POSTING = selected(statements.READ_POSTINGS)
 _posting = pick(_POSTING, records(*_POSTING))
@@ -77,7 +89,8 @@ def due_at(lot: Row) -> Any:
     """The generated column of `lots`."""
     if lot["remaining"] <= 0:
         return None
-    return lot["expires_at"] if lot["activates_at"] is None else lot["activates_at"]
+    at = lot["expires_at"] if lot["activates_at"] is None else lot["activates_at"]
+    return None if at == NEVER else at
 
 
 def advance_offsets(
@@ -217,11 +230,15 @@ def update_accounts(tx: Transaction, *columns: list[Any]) -> Statement:
 
 
 def update_lots(tx: Transaction, *columns: list[Any]) -> Statement:
-    for shard, member_id, lot_id, remaining, activates_at, expired in zip(*columns, strict=True):
+    for shard, member_id, lot_id, remaining, activates_at, expires_at, expired in zip(*columns, strict=True):
         key = (shard, member_id, lot_id)
         yield ("lots", key)
         if (row := tx.get("lots", key)) is not None:
-            tx.put("lots", row | {"remaining": remaining, "activates_at": activates_at, "expired": expired})
+            tx.put(
+                "lots",
+                row
+                | {"remaining": remaining, "activates_at": activates_at, "expires_at": expires_at, "expired": expired},
+            )
 
 
 def take_positions(tx: Transaction, shards: list[int], counts: list[int]) -> Statement:

@@ -199,6 +199,15 @@ def test_every_kind_of_expiry(kind: str, expiry: object) -> None:
         pytest.param("rate: 1.2", "rate: 1.2\n    first_order: 1st", ["rules[0].first_order: "], id="no truth"),
         pytest.param("{days: 7,", "{days: -7,", ["rules[1].pending.days: "], id="negative days"),
         pytest.param("{days: 7,", "{days: 1.5,", ["rules[1].pending.days: "], id="part of a day"),
+        pytest.param(
+            "{days: 7, exact: true}", "{}", ["rules[1].pending: say for how many days"], id="no end of waiting"
+        ),
+        pytest.param(
+            "{days: 7, exact: true}",
+            "{until: delivered, exact: true}",
+            ["rules[1].pending: only days are exact"],
+            id="an exact event",
+        ),
         pytest.param("{months: 12}", "{days: -1}", ["wallets.points.expiry.days: "], id="negative expiry"),
         pytest.param("{months: 12}", "{days: 36501}", ["wallets.points.expiry.days: "], id="longer than a century"),
         pytest.param("{months: 12}", "{months: 0}", ["wallets.points.expiry.months: "], id="no month"),

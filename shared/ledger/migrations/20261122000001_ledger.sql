@@ -63,7 +63,7 @@ CREATE INDEX accounts_due ON accounts (shard, next_due_at) WHERE next_due_at IS 
 
 -- Points that were issued together and fall due together. `due_at` is the next instant at which something happens to
 -- the lot by itself: it becomes active, or expires. `expired` points of it ended unspent, and no refund was set against
--- them.
+-- them. A pending one may wait for a behaviour (`waits_for`), until `activates_at` at the latest, which may be infinity.
 CREATE TABLE lots (
   shard        integer NOT NULL,
   member_id    text NOT NULL,
@@ -75,8 +75,9 @@ CREATE TABLE lots (
   activates_at timestamptz,
   expires_at   timestamptz,
   expired      bigint NOT NULL DEFAULT 0,
+  waits_for    text,
   due_at       timestamptz GENERATED ALWAYS AS (
-    CASE WHEN remaining > 0 THEN coalesce(activates_at, expires_at) END
+    CASE WHEN remaining > 0 AND isfinite(coalesce(activates_at, expires_at)) THEN coalesce(activates_at, expires_at) END
   ) STORED,
   PRIMARY KEY (shard, member_id, lot_id),
   CHECK (remaining >= 0 AND expired >= 0 AND remaining + expired <= issued)
