@@ -247,7 +247,7 @@ def is_met(by: Document, order: Document, profile: Profile) -> bool:
     window = by.get("during")
     if window and not datetime.fromisoformat(window["from"]) <= at < datetime.fromisoformat(window["until"]):
         return False
-    on = by.get("on", {})
+    on = by.get("days", {})
     if on == "birthday":
         leap_day = (2, 29) if at.year == 2024 else (2, 28)
         days = [leap_day] if profile.birthday == (2, 29) else [profile.birthday]
