@@ -64,7 +64,7 @@ _PENDING_LOT = {
     "left": 15,
     "in_balance": 0,
     "pending_until": "2026-06-10T04:00:00Z",
-    "waits_for": None,
+    "waits_for": "delivered",
     "expires_at": "2026-09-11T04:00:00Z",
     "expired": 0,
     "taken_back": 14,
