@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from shared.contracts.contract import Decoded
 from shared.contracts.defect import Undecodable
 from shared.contracts.inbound import decode_any
+from shared.domain.budget import NO_LEASES, Leases, after
 from shared.domain.decide import decide
 from shared.domain.facts import Event, Sweep
 from shared.domain.ids import EventId, EventSource, MemberId
@@ -42,6 +43,7 @@ class Simulation:
         self.duplicates = 0
         self.events = 0
         self._programs = programs
+        self._leases: Leases = NO_LEASES
         self._digests: dict[tuple[EventSource, EventId], bytes] = {}
 
     def feed(self, value: bytes, headers: Iterable[tuple[str, bytes]], arrived_at: Instant | None) -> None:
@@ -71,7 +73,9 @@ class Simulation:
         member = self.members.get(member_id)
         if member is None:
             member = self.members[member_id] = Member(Account(member_id))
-        decision = decide(member.account, Event(decoded.ref, arrived_at, decoded.fact), self._programs)
+        event = Event(decoded.ref, arrived_at, decoded.fact)
+        decision = decide(member.account, event, self._programs, self._leases)
+        self._leases = after(self._leases, decision.budgets)
         member.outcomes.append((decoded.ref.source, decoded.ref.event_id, decision.outcome))
         if decision.order is not None:
             member.orders.append(decision.order)

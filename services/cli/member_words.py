@@ -1,8 +1,10 @@
-"""What a program says beside its rules for orders, in words: caps, behaviours, check-ins, tasks, refunds."""
+"""What a program says beside its rules for orders, in words: caps, budgets, behaviours, check-ins, tasks, refunds."""
 
 from services.cli.wording import count, duration, listed, ordinal
+from shared.contracts.money import money
 from shared.contracts.program import ProgramDocument
 from shared.contracts.program_behaviours import BehaviourDocument, StreakDocument, TaskDocument
+from shared.contracts.program_budgets import BudgetDocument
 from shared.contracts.program_caps import PER_ORDER, CapDocument
 from shared.contracts.program_filters import WindowDocument
 from shared.domain.program import OnRefund, Shortfall
@@ -25,6 +27,11 @@ _SHORTFALL = {
     Shortfall.CASH_OFFSET: "are told to the shop, which keeps their worth",
 }
 
+_EXCESS = {
+    Excess.TRIM: "what is beyond is not given",
+    Excess.SKIP: "what does not fit is not given at all",
+}
+
 _ON_REFUND = {
     OnRefund.RECOMPUTE: "is taken back as soon as what remains is below its amount",
     OnRefund.PRORATA: "is taken back in proportion",
@@ -35,6 +42,12 @@ _ON_REFUND = {
 def caps(document: ProgramDocument) -> dict[str, str]:
     """What each cap holds down, by its id."""
     return {cap.id: _cap(cap, document.capped_by(cap)) for cap in document.caps}
+
+
+def budgets(document: ProgramDocument) -> dict[str, str]:
+    """What each budget pays, by its id."""
+    giving = document.giving()
+    return {each.id: _budget(each, each.pays(giving), document.currency) for each in document.budgets}
 
 
 def behaviours(document: ProgramDocument) -> dict[str, str]:
@@ -67,8 +80,15 @@ def refunds(document: ProgramDocument) -> list[str]:
 
 def _cap(cap: CapDocument, rules: list[str]) -> str:
     per = "an order" if cap.per == PER_ORDER else _PER[Period(cap.per)]
-    beyond = "what is beyond is not given" if cap.excess is Excess.TRIM else "what does not fit is not given at all"
-    return f"{listed(rules)} give a member at most {count(cap.points, 'point')} {per}{_during(cap.during)}; {beyond}"
+    most = count(cap.points, "point")
+    return f"{listed(rules)} give a member at most {most} {per}{_during(cap.during)}; {_EXCESS[cap.excess]}"
+
+
+def _budget(budget: BudgetDocument, rules: list[str], currency: str) -> str:
+    size = count(budget.points or 0, "point") if budget.money is None else money(budget.money, currency)
+    per = "" if budget.per is Period.EVER else f" {_PER[budget.per]}"
+    when = f"{per}{_during(budget.during)}"
+    return f"{listed(rules)} give all members together at most {size}{when}; {_EXCESS[budget.excess]}"
 
 
 def _behaviour(rule: BehaviourDocument) -> str:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
-from services.cli.member_words import behaviours, caps, refunds, streaks, tasks
+from services.cli.member_words import behaviours, budgets, caps, refunds, streaks, tasks
 from services.cli.wording import count, duration, either, listed, ordinal
 from shared.contracts.conditions import CelCondition
-from shared.contracts.money import EXPONENTS
+from shared.contracts.money import money
 from shared.contracts.program import ProgramDocument
 from shared.contracts.program_filters import WEEKDAYS, DaysDocument, MatchDocument, OrderMatchDocument, WindowDocument
 from shared.contracts.program_multipliers import MultiplierDocument
@@ -30,10 +30,11 @@ def explained(document: ProgramDocument) -> Words:
             ),
             f"Days, months and years are those of {document.zone.key}; money is {document.currency}.",
         ],
-        "wallets": [f"{name}: {_wallet(wallet)}." for name, wallet in document.wallets.items()],
+        "wallets": [f"{name}: {said}." for name, said in _wallets(document).items()],
         "earning": [f"{name}: {rule}." for name, rule in _earning(document).items()],
         "multipliers": [f"{name}: {multiplier}." for name, multiplier in _multipliers(document).items()],
         "caps": [f"{name}: {cap}." for name, cap in caps(document).items()],
+        "budgets": [f"{name}: {budget}." for name, budget in budgets(document).items()],
         "behaviours": [f"{name}: {said}." for name, said in behaviours(document).items()],
         "check-ins": [f"{name}: {said}." for name, said in streaks(document).items()],
         "tasks": [f"{name}: {said}." for name, said in tasks(document).items()],
@@ -50,8 +51,8 @@ def changes(old: ProgramDocument, new: ProgramDocument) -> Words:
     """What is otherwise in `new`, and for whom; empty where only the version and its first instant are."""
     found = {
         "wallets": _changed(
-            {name: _wallet(wallet) for name, wallet in old.wallets.items()},
-            {name: _wallet(wallet) for name, wallet in new.wallets.items()},
+            _wallets(old),
+            _wallets(new),
             "points that were issued before keep their dates",
         ),
         "earning": _changed(
@@ -66,6 +67,7 @@ def changes(old: ProgramDocument, new: ProgramDocument) -> Words:
         )
         + _stacked_otherwise(old, new),
         "caps": _changed(caps(old), caps(new), "what is used of a cap that stays goes on counting"),
+        "budgets": _changed(budgets(old), budgets(new), "what is used of a budget that stays goes on counting"),
         "behaviours": _changed(behaviours(old), behaviours(new), "what was given or taken before stays"),
         "check-ins": _changed(streaks(old), streaks(new), "days that were checked in before keep what they gave"),
         "tasks": _changed(tasks(old), tasks(new), "steps that were done before stay done"),
@@ -89,6 +91,15 @@ def _changed(old: dict[str, str], new: dict[str, str], kept: str) -> list[str]:
         if name in old and old[name] != said
     ]
     return other + come + gone
+
+
+def _wallets(document: ProgramDocument) -> dict[str, str]:
+    """What each wallet is, by its name."""
+    said = {name: _wallet(wallet) for name, wallet in document.wallets.items()}
+    for name, wallet in document.wallets.items():
+        if wallet.point_cost is not None:
+            said[name] += f"; a point costs {_number(wallet.point_cost)} {document.currency}"
+    return said
 
 
 def _wallet(wallet: WalletDocument) -> str:
@@ -201,20 +212,13 @@ def _during(window: WindowDocument | None) -> str:
 def _gives(rule: RuleDocument, currency: str) -> str:
     """How much a rule gives for what it counts."""
     if rule.step is not None:
-        return f"{count(rule.step.points, 'point')} for every full {_money(rule.step.every, currency)}"
+        return f"{count(rule.step.points, 'point')} for every full {money(rule.step.every, currency)}"
     if rule.threshold is not None:
         points = count(rule.threshold.points, "point")
-        return f"{points} once an order comes to {_money(rule.threshold.from_, currency)}"
+        return f"{points} once an order comes to {money(rule.threshold.from_, currency)}"
     if rule.per_item is not None:
         return f"{count(rule.per_item, 'point')} for every piece"
     return _rate(rule.rate or Fraction(0), currency)
-
-
-def _money(amount: Fraction, currency: str) -> str:
-    """An amount as the currency is written: 200.00 USD, 200 JPY."""
-    digits = EXPONENTS[currency]
-    units, rest = divmod(int(amount * 10**digits), 10**digits)
-    return f"{units:,}.{rest:0{digits}} {currency}" if digits else f"{units:,} {currency}"
 
 
 def _rate(rate: Fraction, currency: str) -> str:

@@ -1,6 +1,7 @@
 """Currencies: which are known, and how many digits their minor unit has."""
 
 from collections.abc import Mapping
+from fractions import Fraction
 from types import MappingProxyType
 
 from iso4217 import Currency
@@ -23,3 +24,10 @@ def exponent_of(currency: str) -> int:
         reason = "The currency must be an ISO 4217 code in use, of a currency with a minor unit."
         raise Undecodable(Defect.INVALID_FIELD, "data.currency", reason)
     return exponent
+
+
+def money(amount: Fraction, currency: str) -> str:
+    """An amount as the currency is written: 200.00 USD, 200 JPY."""
+    digits = EXPONENTS[currency]
+    units, rest = divmod(int(amount * 10**digits), 10**digits)
+    return f"{units:,}.{rest:0{digits}} {currency}" if digits else f"{units:,} {currency}"

@@ -24,7 +24,8 @@ from shared.contracts.program_behaviours import (
     TaskDocument,
     check_fit,
 )
-from shared.contracts.program_caps import MAX_CAPS, CapDocument
+from shared.contracts.program_budgets import MAX_BUDGETS, BudgetDocument, check_budgets
+from shared.contracts.program_caps import MAX_CAPS, PER_ORDER, CapDocument
 from shared.contracts.program_fields import Duration, Moment, Name, Part, Zone
 from shared.contracts.program_multipliers import MultiplierDocument
 from shared.contracts.program_rules import RuleDocument
@@ -112,6 +113,8 @@ class ProgramDocument(Part):
     """What makes the points of rules more, in the order in which it stacks; first of all, the ones by tier."""
     caps: list[CapDocument] = Field(default_factory=list, max_length=MAX_CAPS)
     """How many points rules may give a member together, in a period or for an order."""
+    budgets: list[BudgetDocument] = Field(default_factory=list, max_length=MAX_BUDGETS)
+    """What rules may give all members together: for the program, or for a campaign."""
     behaviours: list[BehaviourDocument] = Field(default_factory=list, max_length=MAX_BEHAVIOURS)
     """What behaviours give or take that the platform reports: reviews, shares, a completed profile."""
     streaks: list[StreakDocument] = Field(default_factory=list, max_length=MAX_STREAKS)
@@ -188,17 +191,37 @@ class ProgramDocument(Part):
                 raise ValueError(f"{path}.id: {cap.id!r} is used twice; give each cap and each rule a name of its own")
             if cap.wallet is not None and cap.wallet not in self.wallets:
                 raise ValueError(f"{path}.wallet: {cap.wallet!r} is not one of {', '.join(self.wallets)}")
+            giving = self._giving_for_orders() if cap.per == PER_ORDER else self.giving()
             for number, rule in enumerate(cap.rules or ()):
-                if rule not in {each.id for each in self.rules}:
-                    raise ValueError(f"{path}.rules[{number}]: {rule!r} is no rule that earns by orders")
+                if rule not in giving:
+                    what = "rule that earns by orders" if cap.per == PER_ORDER else "rule, behaviour, streak or task"
+                    raise ValueError(f"{path}.rules[{number}]: {rule!r} is no {what} that gives points")
             if not self.capped_by(cap):
                 raise ValueError(f"{path}.wallet: no rule gives points of {cap.wallet!r}; leave the cap out")
             taken.add(cap.id)
         return self
 
+    def _giving_for_orders(self) -> dict[str, str]:
+        return {rule.id: rule.wallet for rule in self.rules}
+
+    def giving(self) -> dict[str, str]:
+        """All that gives points, with the wallet: rules, behaviours that do not take some, streaks and tasks."""
+        habits: list[PayingDocument] = [
+            *(behaviour for behaviour in self.behaviours if behaviour.points > 0),
+            *self.streaks,
+            *self.tasks,
+        ]
+        return self._giving_for_orders() | {habit.id: habit.wallet for habit in habits}
+
     def capped_by(self, cap: CapDocument) -> list[str]:
-        """The rules that it holds for."""
-        return cap.rules or [rule.id for rule in self.rules if rule.wallet == cap.wallet]
+        """What it holds for."""
+        giving = self._giving_for_orders() if cap.per == PER_ORDER else self.giving()
+        return cap.rules or [name for name, wallet in giving.items() if wallet == cap.wallet]
+
+    @model_validator(mode="after")
+    def _budgets_fit(self) -> Self:
+        check_budgets(self.budgets, self.giving(), self.wallets, self.currency)
+        return self
 
     @model_validator(mode="after")
     def _behaviours_fit(self) -> Self:
@@ -209,6 +232,12 @@ class ProgramDocument(Part):
         }
         names = [*(rule.id for rule in self.rules), *(multiplier.id for multiplier in self.multipliers)]
         names += [cap.id for cap in self.caps]
+        for index, budget in enumerate(self.budgets):
+            if budget.id in names:
+                raise ValueError(
+                    f"budgets[{index}].id: {budget.id!r} is used twice; give each budget a name of its own"
+                )
+            names.append(budget.id)
         check_fit(parts, names, self.wallets)
         return self
 
@@ -247,6 +276,7 @@ class ProgramDocument(Part):
             stacking=self.stacking,
             multipliers=tuple(each.to_domain(self.multiplied_by(each)) for each in self.multipliers),
             caps=tuple(each.to_domain(self.capped_by(each)) for each in self.caps),
+            budgets=tuple(each.to_domain(self.giving(), self.wallets, self.currency) for each in self.budgets),
             behaviours=tuple(behaviour.to_domain() for behaviour in self.behaviours),
             streaks=tuple(streak.to_domain() for streak in self.streaks),
             tasks=tuple(task.to_domain() for task in self.tasks),

@@ -27,9 +27,9 @@ class CapDocument(Part):
     """In a `day`, a `week` (from Monday on), a `month`, the `campaign` (the time in `during`), `ever`, or for one
     `order`. What is paid counts in the period in which it was paid."""
     rules: Annotated[list[Name], Field(min_length=1)] | None = None
-    """The rules that it holds for, together; all that give points of `wallet` when this is left out."""
+    """The rules, behaviours, streaks and tasks that it holds for, together; or give `wallet`."""
     wallet: Name | None = None
-    """Holds for all rules that give points of this wallet."""
+    """Holds for all that give points of this wallet; one for an order, for all rules that do."""
     excess: Excess = Excess.TRIM
     """What is beyond it: `trim` gives what there is room for, `skip` passes over a rule whose points do not fit."""
     during: WindowDocument | None = None

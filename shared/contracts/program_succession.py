@@ -36,7 +36,7 @@ def obstacles(new: ProgramDocument, known: Sequence[ProgramDocument], *, begun: 
         earlier = [one.wallets[name] for one in known if name in one.wallets]
         if earlier and earlier[-1].spendable != wallet.spendable:
             found.append(f"wallets.{name}.spendable: points of this wallet exist; give a new wallet another name")
-    return found + _of_streaks(new, known)
+    return found + _of_streaks(new, known) + _of_budgets(new, known)
 
 
 def _of_streaks(new: ProgramDocument, known: Sequence[ProgramDocument]) -> list[str]:
@@ -47,5 +47,17 @@ def _of_streaks(new: ProgramDocument, known: Sequence[ProgramDocument]) -> list[
         if wallets and wallets[-1] != streak.wallet:
             found.append(
                 f"streaks[{index}].wallet: days of {streak.id!r} count for {wallets[-1]}; give a new streak another id"
+            )
+    return found
+
+
+def _of_budgets(new: ProgramDocument, known: Sequence[ProgramDocument]) -> list[str]:
+    """What is used of a budget goes on counting, in what it was counted."""
+    found = []
+    for index, budget in enumerate(new.budgets):
+        units = [each.unit for one in known for each in one.budgets if each.id == budget.id]
+        if units and units[-1] != budget.unit:
+            found.append(
+                f"budgets[{index}].{budget.unit}: {budget.id!r} is counted in {units[-1]}; give a new budget another id"
             )
     return found

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import ConfigDict, Field, field_validator, model_validator
 from pydantic.config import JsonDict
 
-from shared.contracts.program_fields import Days, Part
+from shared.contracts.program_fields import Days, Money, Part
 from shared.domain import program as domain
 from shared.domain.ids import Wallet
 
@@ -50,6 +50,8 @@ class WalletDocument(Part):
     """Points to spend, kept in lots; or a counter that only grows and shrinks, like growth value."""
     expiry: Annotated[ExpiryDocument | None, Field(json_schema_extra=_with_never)]
     """`never`, or exactly one of days, months and end_of_year."""
+    point_cost: Money | None = None
+    """What a point costs whoever runs the program, in units of the currency, for budgets of money."""
 
     @field_validator("expiry", mode="before")
     @classmethod

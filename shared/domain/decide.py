@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from shared.domain.adjust import decide_adjustment
+from shared.domain.budget import NO_LEASES, Leases
 from shared.domain.facts import Adjustment, Behaviour, CheckIn, Event, MemberChange, Order, Refund, Sweep
 from shared.domain.habit import decide_behaviour, decide_check_in
 from shared.domain.model import Account, Decision, Outcome
@@ -14,17 +15,18 @@ from shared.domain.settle import settle
 from shared.domain.time import Instant
 
 
-def decide(account: Account, event: Event | Sweep, programs: Programs) -> Decision:
+def decide(account: Account, event: Event | Sweep, programs: Programs, leases: Leases = NO_LEASES) -> Decision:
     """Settle the account up to the event's effective instant, then decide the event.
 
-    A refused event still settles its account. See `Outcome` for the names and the precedence of refusals.
+    A refused event still settles its account. See `Outcome` for the names and the precedence of refusals. `leases` say
+    what may be used of budgets.
     """
     if isinstance(event, Sweep):
         account, settled = settle(account, event.arrived_at, programs)
         return Decision(Outcome.POSTED if settled else Outcome.NOTHING_EARNED, account, settled)
     effective_at = effective_instant(account, event.fact.occurred_at, event.arrived_at, programs)
     account, settled = settle(account, effective_at, programs)
-    decision = _decide(account, event, programs, effective_at)
+    decision = _decide(account, event, programs, leases, effective_at)
     if not decision.postings:
         decision.postings = settled
         return decision
@@ -34,7 +36,7 @@ def decide(account: Account, event: Event | Sweep, programs: Programs) -> Decisi
     return decision
 
 
-def _decide(account: Account, event: Event, programs: Programs, effective_at: Instant) -> Decision:
+def _decide(account: Account, event: Event, programs: Programs, leases: Leases, effective_at: Instant) -> Decision:
     """Decide an event for an account that is settled."""
     fact = event.fact
     if isinstance(fact, MemberChange):
@@ -46,13 +48,13 @@ def _decide(account: Account, event: Event, programs: Programs, effective_at: In
         return Decision(untimely, account, ())
     match fact:
         case Order():
-            decision = decide_order(account, event, fact, program, effective_at)
+            decision = decide_order(account, event, fact, program, leases, effective_at)
         case Refund():
             decision = decide_refund(account, event, fact, programs, effective_at)
         case CheckIn():
-            decision = decide_check_in(account, event, fact, program, programs, effective_at)
+            decision = decide_check_in(account, event, fact, program, programs, leases, effective_at)
         case Behaviour():
-            decision = decide_behaviour(account, event, fact, program, programs, effective_at)
+            decision = decide_behaviour(account, event, fact, program, programs, leases, effective_at)
         case Adjustment():
             decision = decide_adjustment(account, event, fact, program, effective_at)
         case _:

@@ -1,4 +1,5 @@
-"""Habits: check-ins and behaviours are judged by the program, and what they come to is posted."""
+"""Habits: check-ins and behaviours are judged by the program, held against caps and budgets, and what they come to is
+posted."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,6 +7,8 @@ from typing import assert_never
 
 from shared.domain import behaviour as behaviours
 from shared.domain import check_in as check_ins
+from shared.domain.allowance import Allowance
+from shared.domain.budget import Leases
 from shared.domain.entry import Entry, beyond_limit
 from shared.domain.facts import Behaviour, CheckIn, Event
 from shared.domain.ids import OrderId, RuleId, Wallet
@@ -13,8 +16,9 @@ from shared.domain.model import Account, Bucket, Decision, Lot, Outcome, Posting
 from shared.domain.program import Program, Programs, Validity
 from shared.domain.program_behaviours import Floor
 from shared.domain.reverse import take_available
+from shared.domain.room import without
 from shared.domain.settle import is_kept
-from shared.domain.tally import told_before
+from shared.domain.tally import Tallies, told_before
 from shared.domain.time import Instant
 from shared.domain.verdict import Grant, Penalty, Verdict
 
@@ -22,13 +26,19 @@ _FAILED = Outcome.CONDITION_FAILED_NOTHING_MOVED
 
 
 def decide_check_in(
-    account: Account, event: Event, check_in: CheckIn, program: Program, programs: Programs, effective_at: Instant
+    account: Account,
+    event: Event,
+    check_in: CheckIn,
+    program: Program,
+    programs: Programs,
+    leases: Leases,
+    effective_at: Instant,
 ) -> Decision:
     """A check-in adds a day to a streak; `check_ins.needs` says which days the account must know."""
     need = check_ins.needs(check_in, program, event.arrived_at)
     known = {} if need is None else account.days.get(need.streak, {})
     verdict = check_ins.judge(check_in, program, programs, known)
-    decision = _post(account, event, verdict, program, effective_at)
+    decision = _post(account, event, verdict, program, leases, effective_at)
     if need is None or not verdict.days or decision.outcome is Outcome.BALANCE_LIMIT_REACHED:
         return decision
     days = {**account.days, need.streak: {**known, **verdict.days}}
@@ -38,13 +48,19 @@ def decide_check_in(
 
 
 def decide_behaviour(
-    account: Account, event: Event, behaviour: Behaviour, program: Program, programs: Programs, effective_at: Instant
+    account: Account,
+    event: Event,
+    behaviour: Behaviour,
+    program: Program,
+    programs: Programs,
+    leases: Leases,
+    effective_at: Instant,
 ) -> Decision:
     """A behaviour gives or takes points, and makes those active that waited for it; `behaviours.needs` says which
     tallies the account must know. One that is awaited and comes before its order is remembered for it."""
     verdict = behaviours.judge(behaviour, program, account.tallies, account.profile)
-    decision = _post(account, event, verdict, program, effective_at, _awaiting(account, behaviour))
-    tallies = verdict.tallies
+    decision = _post(account, event, verdict, program, leases, effective_at, _awaiting(account, behaviour))
+    tallies: Tallies = {**decision.tallies, **verdict.tallies}
     order_id = behaviour.order_id
     if order_id is not None and behaviour.name in programs.awaited:
         paid = _is_paid(account, order_id)
@@ -77,29 +93,56 @@ def _post(
     event: Event,
     verdict: Verdict,
     program: Program,
+    leases: Leases,
     effective_at: Instant,
     awaiting: Sequence[Lot] = (),
 ) -> Decision:
-    """Post what a verdict gives and takes, and what becomes active. What is to be kept of it is the caller's."""
+    """Post what a verdict gives and takes, and what becomes active. What is to be kept of it is the caller's, but for
+    what caps count."""
     if verdict.reason is not None and not awaiting:
         return Decision(_FAILED if verdict.failed else Outcome(verdict.reason.value), account, ())
+    allowance = Allowance(program, event.fact.occurred_at, account.tallies, leases)
+    grants = _within(allowance, verdict.grants)
     entry = Entry(account)
     _activate(entry, awaiting, program, effective_at)
-    _give(entry, verdict.grants, program)
+    _give(entry, grants, program)
     for penalty in verdict.penalties:
         _take(entry, penalty, program)
+    short = allowance.short
     if not entry.movements:
-        return Decision(_FAILED if verdict.failed else Outcome.NOTHING_EARNED, account, ())
+        nothing = allowance.refusal if verdict.grants else Outcome.NOTHING_EARNED
+        return Decision(_FAILED if verdict.failed else nothing, account, (), short=short)
     order_id = awaiting[0].order_id if awaiting else None
     occurred_at = event.fact.occurred_at
-    after, posting = entry.close(_kind(verdict), event.ref, order_id, program.version, occurred_at, effective_at)
+    after, posting = entry.close(
+        _kind(grants, verdict), event.ref, order_id, program.version, occurred_at, effective_at
+    )
     if beyond_limit(posting):
-        return Decision(Outcome.BALANCE_LIMIT_REACHED, account, ())
-    return Decision(Outcome.CONDITION_FAILED if verdict.failed else Outcome.POSTED, after, (posting,))
+        return Decision(Outcome.BALANCE_LIMIT_REACHED, account, (), short=short)
+    given = Outcome.POSTED if grants == verdict.grants else Outcome.TRIMMED
+    outcome = Outcome.CONDITION_FAILED if verdict.failed else given
+    if allowance.tallies:
+        after.tallies = {**after.tallies, **allowance.tallies}
+    return Decision(outcome, after, (posting,), tallies=allowance.tallies, budgets=allowance.used, short=short)
 
 
-def _kind(verdict: Verdict) -> PostingKind:
-    if verdict.grants:
+def _within(allowance: Allowance, grants: list[Grant]) -> list[Grant]:
+    """What is given within an allowance: of a rule's grants, the last one loses first."""
+    points: dict[RuleId, int] = {}
+    for grant in grants:
+        points[grant.rule_id] = points.get(grant.rule_id, 0) + grant.points
+    lost = allowance.cut(points)
+    if not lost:
+        return grants
+    given: list[Grant] = []
+    for rule_id in points:
+        parts = [(grant, grant.points) for grant in grants if grant.rule_id == rule_id]
+        given += [grant._replace(points=amount) for grant, amount in without(parts, lost.get(rule_id, 0))]
+    return given
+
+
+def _kind(grants: list[Grant], verdict: Verdict) -> PostingKind:
+    if grants:
         return PostingKind.ACCRUAL
     return PostingKind.PENALTY if verdict.penalties else PostingKind.SETTLEMENT
 

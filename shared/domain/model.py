@@ -11,6 +11,7 @@ from shared.domain.circumstances import Circumstances
 from shared.domain.facts import EventRef, MemberChange, Refund
 from shared.domain.ids import LineId, LotId, MemberId, OrderId, ProgramVersion, RuleId, Wallet
 from shared.domain.member import NOBODY, Profile
+from shared.domain.program_budgets import BudgetKey
 from shared.domain.streak import Days
 from shared.domain.tally import Tallies
 from shared.domain.time import EPOCH, NEVER, Instant
@@ -104,8 +105,10 @@ class Outcome(StrEnum):
     """The steps of the task that are done lie too far from this one."""
     BEHAVIOUR_OUT_OF_TIME = "behaviour_out_of_time"
     """The rule applies during another time."""
+    BUDGET_EXHAUSTED = "budget_exhausted"
+    """What happened is kept, but budgets had nothing left for any of its points."""
     CAPPED = "capped"
-    """The order is kept, but caps had no room for any of its points."""
+    """What happened is kept, but caps had no room for any of its points."""
     CONDITION_NOT_MET = "condition_not_met"
     """The rule for the behaviour has a condition, which does not hold."""
     MEMBER_VERSION_NOT_NEWER = "member_version_not_newer"
@@ -125,7 +128,7 @@ class Outcome(StrEnum):
     NOTHING_TO_TAKE_BACK = "nothing_to_take_back"
     """The refund is kept, but takes no point; or nothing is left of the lot that an adjustment takes from."""
     TRIMMED = "trimmed"
-    """Points moved; caps had no room for all that the rules would have given."""
+    """Points moved; caps and budgets had no room for all that the rules would have given."""
     OVER_REFUNDED = "over_refunded"
     """More was refunded than was paid, which counts as all of it. Points moved."""
     CONDITION_FAILED = "condition_failed"
@@ -281,6 +284,8 @@ class Decision:
     """What an event comes to: an outcome, the account after it, its postings, and what else is to be kept: an order, a
     refund, tallies, days of a streak, or who the member is.
 
+    `budgets` are the units that it uses of budgets, or gives back where they are below zero; `short` how many more a
+    lease had to have, at least, for the event to get more out of it.
     Without postings the account is as it was, but for what it knows of these.
     """
 
@@ -292,3 +297,5 @@ class Decision:
     tallies: Tallies = field(default_factory=dict)
     days: tuple[RuleId, Days] | None = None
     member: MemberChange | None = None
+    budgets: Mapping[BudgetKey, int] = field(default_factory=dict)
+    short: Mapping[BudgetKey, int] = field(default_factory=dict)

@@ -1,10 +1,12 @@
-"""Orders: a paid order is rated, held against caps, and posted, with what was refunded of it before."""
+"""Orders: a paid order is rated, held against caps and budgets, and posted, with what was refunded of it before."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from shared.domain import cap
+from shared.domain import budget, cap
 from shared.domain.accrue import rate
+from shared.domain.allowance import Allowance
+from shared.domain.budget import Leases
 from shared.domain.circumstances import circumstances_of
 from shared.domain.condition import Activation
 from shared.domain.entry import Entry, beyond_limit
@@ -12,7 +14,9 @@ from shared.domain.facts import Event, Order
 from shared.domain.ids import LotId, OrderId, RuleId, Wallet
 from shared.domain.model import Account, Decision, KnownOrder, Outcome, PostingKind, RatedOrder
 from shared.domain.program import Program, Rule, Validity
+from shared.domain.program_budgets import BudgetKey
 from shared.domain.reverse import reverse
+from shared.domain.room import without
 from shared.domain.tally import Tallies, told_before
 from shared.domain.time import Instant
 
@@ -20,33 +24,41 @@ UNKNOWN = KnownOrder(None)
 
 NO_TALLIES: Tallies = {}
 
+NOTHING: Mapping[BudgetKey, int] = {}
 
-def decide_order(account: Account, event: Event, order: Order, program: Program, effective_at: Instant) -> Decision:
+
+def decide_order(
+    account: Account, event: Event, order: Order, program: Program, leases: Leases, effective_at: Instant
+) -> Decision:
     """What a paid order earns. It is kept also where it earns nothing, so that it earns once."""
     if order.currency != program.currency:
         return Decision(Outcome.CURRENCY_NOT_ACCEPTED, account, ())
     known = account.orders.get(order.order_id, UNKNOWN)
     if known.rated is not None:
         return Decision(Outcome.ORDER_ALREADY_PAID, account, ())
-    rated, granted, tallies, outcome = _earn(order, program, account)
+    rated, granted, allowance, outcome = _earn(order, program, account, leases)
+    short = NOTHING if allowance is None else allowance.short
     known = KnownOrder(rated, known.refunds)
     if not granted:
-        return Decision(outcome, knowing(account, order.order_id, known, paid=True), (), rated)
+        return Decision(outcome, knowing(account, order.order_id, known, paid=True), (), rated, short=short)
     entry = Entry(account)
     rated.lots = _issue(entry, order, granted, program, account.tallies)
+    tallies = NO_TALLIES if allowance is None else allowance.tallies
+    budgets = NOTHING if allowance is None else allowance.used
     if known.refunds:
         taken = reverse(entry, rated, (), known.refunds, program, effective_at).taken
         tallies = {**tallies, **cap.give_back(rated, taken, program, {**account.tallies, **tallies})}
+        budgets = budget.together(budgets, budget.given_back(rated, taken, program))
     after, posting = entry.close(
         PostingKind.ACCRUAL, event.ref, order.order_id, program.version, order.occurred_at, effective_at
     )
     if beyond_limit(posting):
-        return Decision(Outcome.BALANCE_LIMIT_REACHED, account, ())
+        return Decision(Outcome.BALANCE_LIMIT_REACHED, account, (), short=short)
     after.orders = {**after.orders, order.order_id: known}
     after.has_orders = True
     if tallies:
         after.tallies = {**after.tallies, **tallies}
-    return Decision(outcome, after, (posting,), rated, tallies=tallies)
+    return Decision(outcome, after, (posting,), rated, tallies=tallies, budgets=budgets, short=short)
 
 
 def knowing(account: Account, order_id: OrderId, known: KnownOrder, *, paid: bool) -> Account:
@@ -55,12 +67,12 @@ def knowing(account: Account, order_id: OrderId, known: KnownOrder, *, paid: boo
     return replace(account, orders=orders, has_orders=account.has_orders or paid)
 
 
-_Earned = tuple[RatedOrder, Sequence[tuple[Rule, int]], Tallies, Outcome]
-"""An order as it was rated, what each rule gives within the caps, the tallies of these, and what that comes to. A plain
-tuple: one is made for every order."""
+_Earned = tuple[RatedOrder, Sequence[tuple[Rule, int]], Allowance | None, Outcome]
+"""An order as it was rated, what each rule gives within caps and budgets, what it uses of these where there are any,
+and what that comes to. A plain tuple: one is made for every order."""
 
 
-def _earn(order: Order, program: Program, account: Account) -> _Earned:
+def _earn(order: Order, program: Program, account: Account, leases: Leases) -> _Earned:
     first_order = not account.has_orders
     about = Activation(order, account.profile, program.calendar) if program.conditional else None
     rated, granted = rate(order, program, account.profile, first_order, about)
@@ -70,14 +82,31 @@ def _earn(order: Order, program: Program, account: Account) -> _Earned:
         outcome = Outcome.CONDITION_FAILED if granted else Outcome.CONDITION_FAILED_NOTHING_MOVED
     else:
         outcome = Outcome.POSTED if granted else Outcome.NOTHING_EARNED
-    if not (granted and program.caps):
-        return rated, granted, NO_TALLIES, outcome
-    capped = cap.apply(rated, granted, program, account.tallies)
-    if not capped.granted:
-        outcome = Outcome.CAPPED
-    elif capped.cut and outcome is Outcome.POSTED:
+    if not (granted and (program.caps or program.budgets)):
+        return rated, granted, None, outcome
+    allowance = Allowance(program, order.occurred_at, account.tallies, leases)
+    given = _within(allowance, rated, granted)
+    if not given:
+        outcome = allowance.refusal
+    elif given is not granted and outcome is Outcome.POSTED:
         outcome = Outcome.TRIMMED
-    return rated, capped.granted, capped.tallies, outcome
+    return rated, given, allowance, outcome
+
+
+def _within(allowance: Allowance, rated: RatedOrder, granted: Sequence[tuple[Rule, int]]) -> Sequence[tuple[Rule, int]]:
+    """What the rules give within an allowance; `rated` then says what was trimmed. Of a rule's parts, what multipliers
+    have added goes first."""
+    points: dict[RuleId, int] = {}
+    for rule, amount in granted:
+        points[rule.of] = points.get(rule.of, 0) + amount
+    lost = allowance.cut(points)
+    if not lost:
+        return granted
+    rated.trimmed = {**rated.trimmed, **{rule_id: rated.trimmed.get(rule_id, 0) + lost[rule_id] for rule_id in lost}}
+    given: list[tuple[Rule, int]] = []
+    for rule_id in points:
+        given += without([(rule, amount) for rule, amount in granted if rule.of == rule_id], lost.get(rule_id, 0))
+    return given
 
 
 def _issue(

@@ -14,6 +14,7 @@ from shared.domain.filters import Birthday, Match, Window
 from shared.domain.ids import MultiplierId, ProgramVersion, RuleId, Wallet
 from shared.domain.multiplier import ByTier, Multiplier, Stacking
 from shared.domain.program_behaviours import BehaviourRule, Task
+from shared.domain.program_budgets import Budget
 from shared.domain.program_caps import Cap
 from shared.domain.streak import Streak
 from shared.domain.time import DAY_US, NEVER, Calendar, Instant, add_months
@@ -222,6 +223,7 @@ class Program:
     parts: Mapping[tuple[RuleId, MultiplierId], Rule] = field(init=False, compare=False)
     """For what a multiplier adds to a rule: the rule by the name that the journal has for this part, `base/tier`."""
     caps: tuple[Cap, ...] = ()
+    budgets: tuple[Budget, ...] = ()
     behaviours: tuple[BehaviourRule, ...] = ()
     streaks: tuple[Streak, ...] = ()
     tasks: tuple[Task, ...] = ()

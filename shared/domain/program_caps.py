@@ -1,6 +1,7 @@
 """What a program says of caps: how many points some rules may give a member in a period, or for an order."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from shared.domain.filters import Window
@@ -30,3 +31,8 @@ class Cap:
     points: int
     excess: Excess
     during: Window | None
+    costs: Mapping[RuleId, int] = field(init=False, compare=False)
+    """What a point of each rule uses of it: one."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "costs", dict.fromkeys(self.rules, 1))

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+from shared.domain.budget import Lease
 from shared.domain.decide import decide
 from shared.domain.facts import Adjustment, Event, Refund, Sweep
 from shared.domain.ids import EventId, EventSource, LotId, MemberId, RuleId, Shard
 from shared.domain.member import Profile
 from shared.domain.model import Account, Bucket, Decision, Outcome, Posting, RatedOrder
 from shared.domain.program import Programs
+from shared.domain.program_budgets import BudgetKey
 from shared.domain.streak import StreakDay
 from shared.domain.tally import TallyKey
 from shared.ledger.batch import CONFLICTING_DUPLICATE, Batch, Consumed, DeadLetter
@@ -20,12 +22,13 @@ Key = tuple[EventSource, EventId]
 
 @dataclass(slots=True)
 class State:
-    """What the ledger knows, as far as a batch needs it: the members' accounts and shards, and the digests of those of
-    its events that were consumed before."""
+    """What the ledger knows, as far as a batch needs it: the members' accounts and shards, the digests of those of its
+    events that were consumed before, and what it may use of budgets."""
 
-    accounts: Mapping[MemberId, Account]
+    accounts: dict[MemberId, Account]
     shards: Mapping[MemberId, Shard]
     digests: Mapping[Key, bytes]
+    leases: dict[BudgetKey, Lease] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -60,7 +63,8 @@ class KeptAdjustment:
 
 @dataclass(slots=True)
 class Plan:
-    """What a batch writes."""
+    """What a batch writes. `budgets` are the units that it uses of budgets, or gives back where they are below zero;
+    `short` is the least that each lease had to have more for an event to get more."""
 
     changes: Sequence[Change] = ()
     orders: list[tuple[Shard, RatedOrder]] = field(default_factory=list)
@@ -68,6 +72,8 @@ class Plan:
     profiles: dict[tuple[Shard, MemberId], tuple[int, Profile]] = field(default_factory=dict)
     tallies: dict[tuple[Shard, MemberId, TallyKey], int] = field(default_factory=dict)
     days: dict[tuple[Shard, MemberId, RuleId, date], StreakDay] = field(default_factory=dict)
+    budgets: dict[BudgetKey, int] = field(default_factory=dict)
+    short: dict[BudgetKey, int] = field(default_factory=dict)
     adjustments: list[KeptAdjustment] = field(default_factory=list)
     consumed: list[tuple[Consumed, Outcome]] = field(default_factory=list)
     postings: list[tuple[Shard, Posting]] = field(default_factory=list)
@@ -79,11 +85,12 @@ def plan(batch: Batch, state: State, programs: Programs) -> Plan:
     """Fold the batch's events, then its sweeps, through `decide`. Each event counts once, in it as in the ledger."""
     planned = Plan()
     accounts = dict(state.accounts)
+    now = State(accounts, state.shards, state.digests, dict(state.leases))
     fresh, conflicts, planned.duplicates = _dedupe(batch.events, state.digests)
     for item in fresh:
-        planned.consumed.append((item, _decide(item.event, planned, accounts, state.shards, programs)))
+        planned.consumed.append((item, _decide(item.event, planned, now, programs)))
     for sweep in batch.sweeps:
-        _decide(sweep, planned, accounts, state.shards, programs)
+        _decide(sweep, planned, now, programs)
     planned.changes = [
         Change(state.shards[member_id], before, after)
         for member_id, before in state.accounts.items()
@@ -93,17 +100,12 @@ def plan(batch: Batch, state: State, programs: Programs) -> Plan:
     return planned
 
 
-def _decide(
-    event: Event | Sweep,
-    planned: Plan,
-    accounts: dict[MemberId, Account],
-    shards: Mapping[MemberId, Shard],
-    programs: Programs,
-) -> Outcome:
+def _decide(event: Event | Sweep, planned: Plan, now: State, programs: Programs) -> Outcome:
+    """Decide an event, and carry what is known `now` forward."""
     member_id = event.member_id
-    decision = decide(accounts[member_id], event, programs)
-    accounts[member_id] = decision.account
-    shard = shards[member_id]
+    decision = decide(now.accounts[member_id], event, programs, now.leases)
+    now.accounts[member_id] = decision.account
+    shard = now.shards[member_id]
     for posting in decision.postings:
         planned.postings.append((shard, posting))
     if decision.order is not None:
@@ -114,6 +116,11 @@ def _decide(
     if isinstance(event, Event) and isinstance(event.fact, Adjustment):
         planned.adjustments.append(_kept(event, event.fact, decision))
     _keep_habits(decision, planned, shard)
+    for key, units in decision.budgets.items():
+        now.leases[key] = now.leases[key].after(units)
+        planned.budgets[key] = planned.budgets.get(key, 0) + units
+    for key, units in decision.short.items():
+        planned.short[key] = min(units, planned.short.get(key, units))
     return decision.outcome
 
 

@@ -9,6 +9,7 @@ from shared.domain.facts import Event, Sweep
 from shared.domain.program import Programs
 from shared.ledger import habits, statements, write
 from shared.ledger.batch import DEAD_LETTER, DUPLICATE, Batch, Consumed, FencedError, LetterLimits, Posted
+from shared.ledger.budgets import Held, Reach, ShortOfBudgetError, write_leases
 from shared.ledger.database import Connection, Pool, writing
 from shared.ledger.dead_letters import check_limits, write_dead_letters
 from shared.ledger.plan import Key, Plan, State, plan
@@ -32,14 +33,17 @@ async def post(pool: Pool, batch: Batch, programs: Programs, shards: int) -> Pos
     connection errors as they are: whether the commit came through is then unknown, and reading on from the stored
     offsets settles it.
     """
-    for attempt in range(1, ATTEMPTS_MAX + 1):
+    races, reach = 0, Reach.OWN_LEASE
+    while True:
         try:
             async with writing(pool) as connection:
-                return await _post(connection, batch, programs, shards)
+                return await _post(connection, batch, programs, shards, reach)
+        except ShortOfBudgetError as short:
+            reach = short.reach
         except _RACES:
-            if attempt == ATTEMPTS_MAX:
+            races += 1
+            if races == ATTEMPTS_MAX:
                 raise
-    raise AssertionError("the last attempt returns or raises")  # pragma: no cover
 
 
 class Poster:
@@ -64,7 +68,8 @@ class Poster:
             try:
                 async with writing(self._pool) as connection:
                     await check_programs(connection, self.programs)
-                    return await _plan(connection, batch, self.programs, self._shards)
+                    planned, _ = await _plan(connection, batch, self.programs, self._shards, Reach.OWN_LEASE)
+                    return planned
             except StaleProgramsError:
                 await self._learn()
 
@@ -73,20 +78,23 @@ class Poster:
         log.info("another version of the program is known now", versions=len(self.programs))
 
 
-async def _post(connection: Connection, batch: Batch, programs: Programs, shards: int) -> Posted:
+async def _post(connection: Connection, batch: Batch, programs: Programs, shards: int, reach: Reach) -> Posted:
     await check_programs(connection, programs)
     await _advance_offsets(connection, batch)
-    planned = await _plan(connection, batch, programs, shards)
-    await _write(connection, planned, batch.limits, shards)
+    planned, held = await _plan(connection, batch, programs, shards, reach)
+    held.check(planned.short)
+    await _write(connection, planned, held, batch.limits, shards)
     return _counted(planned)
 
 
-async def _plan(connection: Connection, batch: Batch, programs: Programs, shards: int) -> Plan:
-    """What a batch comes to, with the rows locked that it changes."""
+async def _plan(
+    connection: Connection, batch: Batch, programs: Programs, shards: int, reach: Reach
+) -> tuple[Plan, Held]:
+    """What a batch comes to, with the rows locked that it changes, and the leases that it has."""
     events: list[Event | Sweep] = [*[item.event for item in batch.events], *batch.sweeps]
-    accounts, shard_by_member = await lock_accounts(connection, events, shards, programs)
+    accounts, shard_by_member, held = await lock_accounts(connection, events, shards, programs, reach)
     digests = await _find_consumed(connection, batch.events, shards)
-    return plan(batch, State(accounts, shard_by_member, digests), programs)
+    return plan(batch, State(accounts, shard_by_member, digests, held.leases), programs), held
 
 
 def _counted(planned: Plan) -> Posted:
@@ -102,7 +110,7 @@ def _counted(planned: Plan) -> Posted:
     return posted
 
 
-async def _write(connection: Connection, planned: Plan, limits: LetterLimits | None, shards: int) -> None:
+async def _write(connection: Connection, planned: Plan, held: Held, limits: LetterLimits | None, shards: int) -> None:
     """The journal comes last: its positions are taken under locks that end with the transaction."""
     await write.write_accounts(connection, planned.changes)
     await write.write_orders(connection, planned.orders)
@@ -110,6 +118,7 @@ async def _write(connection: Connection, planned: Plan, limits: LetterLimits | N
     await habits.write_profiles(connection, planned.profiles)
     await habits.write_tallies(connection, planned.tallies)
     await habits.write_streak_days(connection, planned.days)
+    await write_leases(connection, held, planned.budgets)
     await write.write_adjustments(connection, planned.adjustments, shards)
     await write_dead_letters(connection, planned.dead_letters)
     await check_limits(connection, planned.dead_letters, limits)

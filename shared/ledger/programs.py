@@ -5,14 +5,20 @@ is decided by all versions that were there when it began, and whoever knows fewe
 (docs/adr/0011-program-versions.md).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from shared.clock import now_of
+from shared.contracts.money import EXPONENTS, money
 from shared.contracts.program import ProgramDocument, parse_program
 from shared.contracts.program_succession import obstacles
 from shared.domain.program import Programs
+from shared.domain.program_budgets import MONEY_SCALE, BudgetUnit
+from shared.domain.tally import first_day
 from shared.domain.time import SECOND_US, Instant, rfc3339
 from shared.ledger import statements
+from shared.ledger.budgets import BudgetUse, read_budgets
 from shared.ledger.database import Connection, Pool
 from shared.ledger.installation import InstallationError
 
@@ -100,7 +106,7 @@ async def register_program(
 async def _check_succession(connection: Connection, document: ProgramDocument, name: str) -> None:
     known = [version.document for version in await read_registered(connection)]
     begun = await connection.fetchval(statements.HAS_CONSUMED)
-    found = obstacles(document, known, begun=begun)
+    found = obstacles(document, known, begun=begun) + overspent(document, await read_budgets(connection))
     now = await now_of(connection)
     if known and begun and now is not None:
         # No event that happens then can have been decided yet: until now it would have come too early.
@@ -112,3 +118,29 @@ async def _check_succession(connection: Connection, document: ProgramDocument, n
             )
     if found:
         raise InstallationError(f"{name} cannot follow what is registered:\n" + "\n".join(f"  {one}" for one in found))
+
+
+def overspent(document: ProgramDocument, uses: Sequence[BudgetUse]) -> list[str]:
+    """The budgets of a document that are smaller than what is used of them, in the period in which it begins or a later
+    one, each with the path of its field."""
+    program = document.to_domain()
+    begins_on = program.calendar.day_of(program.effective_from)
+    found = []
+    for index, (budget, written) in enumerate(zip(program.budgets, document.budgets, strict=True)):
+        first = first_day(budget.per, budget.during, begins_on, program.calendar)
+        for use in uses:
+            is_over = first is not None and use.key.first_day is not None and use.key.first_day < first
+            if (use.key.budget_id, use.key.per) != (budget.budget_id, budget.per) or is_over or use.used <= budget.size:
+                continue
+            found.append(
+                f"budgets[{index}].{written.unit}: {_amount(use.used, written.unit, document.currency)} are used of"
+                f" {written.id!r} already; give it at least so much, or a new one another id"
+            )
+    return found
+
+
+def _amount(units: int, unit: BudgetUnit, currency: str) -> str:
+    """Units of a budget as a document writes them: points, or money rounded up to a whole minor unit."""
+    if unit is BudgetUnit.POINTS:
+        return f"{units:,}"
+    return money(Fraction(-(-units // MONEY_SCALE), 10 ** EXPONENTS[currency]), currency)

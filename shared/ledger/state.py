@@ -7,14 +7,17 @@ from typing import assert_never
 
 import orjson
 
-from shared.domain import behaviour, cap, check_in
+from shared.domain import behaviour, budget, cap, check_in
+from shared.domain.budget import Leases
 from shared.domain.facts import Adjustment, Behaviour, CheckIn, Event, MemberChange, Order, Refund, Sweep
 from shared.domain.ids import LotId, MemberId, OrderId, RuleId, Shard, Wallet
 from shared.domain.model import Account, Bucket, Debt, Lot
-from shared.domain.program import Programs
+from shared.domain.program import Program, Programs
+from shared.domain.program_budgets import BudgetKey
 from shared.domain.tally import TallyKey, told_before
 from shared.domain.time import Instant
 from shared.ledger import statements
+from shared.ledger.budgets import Held, Reach, lock_leases, read_leases
 from shared.ledger.database import Connection, Pool, Record
 from shared.ledger.habits import load_first_orders, load_profiles, load_streak_days, load_tallies
 from shared.ledger.orders import known_order
@@ -24,9 +27,10 @@ Accounts = dict[MemberId, Account]
 
 
 async def lock_accounts(
-    connection: Connection, events: Sequence[Event | Sweep], shards: int, programs: Programs
-) -> tuple[Accounts, dict[MemberId, Shard]]:
-    """The accounts that the events are about, locked, with the state that deciding them takes; and their shards.
+    connection: Connection, events: Sequence[Event | Sweep], shards: int, programs: Programs, reach: Reach
+) -> tuple[Accounts, dict[MemberId, Shard], Held]:
+    """The accounts that the events are about, locked, with the state that deciding them takes; their shards; and the
+    leases of budgets that they need, as far as the batch reaches for them.
 
     A member that nobody has seen gets an account of version 0.
     """
@@ -36,19 +40,19 @@ async def lock_accounts(
         rows = [*rows, *await _lock_unseen(connection, needs, rows)]
     accounts = _accounts(rows, needs)
     await _load(connection, accounts, needs, programs)
-    return accounts, needs.shards
+    return accounts, needs.shards, await lock_leases(connection, needs.budgets, reach)
 
 
 async def read_accounts(
     connection: Connection, events: Sequence[Event | Sweep], shards: int, programs: Programs
-) -> Accounts:
-    """The same accounts without locks, for whoever decides and writes nothing. They are of one moment where the
-    connection's transaction sees only one."""
+) -> tuple[Accounts, Leases]:
+    """The same accounts and what there is of budgets, without locks, for whoever decides and writes nothing. They are
+    of one moment where the connection's transaction sees only one."""
     needs = _needs(events, shards, programs)
     rows = await connection.fetch(statements.READ_ACCOUNTS, list(needs.shards.values()), list(needs.shards))
     accounts = _accounts(rows, needs)
     await _load(connection, accounts, needs, programs)
-    return accounts
+    return accounts, await read_leases(connection, list(needs.budgets))
 
 
 def _accounts(rows: Sequence[Record], needs: "_Needs") -> Accounts:
@@ -116,6 +120,8 @@ class _Needs:
     profiles: set[MemberId] = field(default_factory=set)
     """Of whom the batch says or asks who they are, beside those who pay orders."""
     tallies: set[tuple[MemberId, TallyKey]] = field(default_factory=set)
+    budgets: dict[BudgetKey, int] = field(default_factory=dict)
+    """Each with its size: the largest, where versions of the program differ."""
     first_days: dict[tuple[MemberId, RuleId], date] = field(default_factory=dict)
     """The first day that is needed of each streak."""
 
@@ -144,8 +150,8 @@ def _add_needs(needs: _Needs, event: Event, programs: Programs) -> None:
         case Order():
             needs.orders.setdefault((member_id, fact.order_id), False)
             program = programs.in_force(fact.occurred_at)
-            if program is not None and program.caps:
-                needs.tallies.update((member_id, key) for key in cap.needs(program, fact.occurred_at))
+            if program is not None:
+                _add_allowance(needs, member_id, program, fact.occurred_at)
             needs.tallies.update((member_id, told_before(name, fact.order_id)) for name in programs.awaited)
         case Refund():
             needs.orders[member_id, fact.order_id] = True
@@ -165,6 +171,7 @@ def _add_habit_needs(needs: _Needs, event: Event, fact: CheckIn | Behaviour, pro
     if program is None:
         return
     member_id = fact.member_id
+    _add_allowance(needs, member_id, program, fact.occurred_at)
     if isinstance(fact, CheckIn):
         need = check_in.needs(fact, program, event.arrived_at)
         if need is not None:
@@ -179,6 +186,14 @@ def _add_habit_needs(needs: _Needs, event: Event, fact: CheckIn | Behaviour, pro
     if behaviour.asks_who(fact, program):
         needs.profiles.add(member_id)
     needs.tallies.update((member_id, key) for key in behaviour.needs(fact, program))
+
+
+def _add_allowance(needs: _Needs, member_id: MemberId, program: Program, at: Instant) -> None:
+    """The tallies of caps and the budgets for what happens at an instant."""
+    if program.caps:
+        needs.tallies.update((member_id, key) for key in cap.needs(program, at))
+    for key, each in budget.needs(program, at):
+        needs.budgets[key] = max(each.size, needs.budgets.get(key, 0))
 
 
 def _owes(account: Account) -> bool:
@@ -284,7 +299,7 @@ async def _load_habits(connection: Connection, accounts: Accounts, needs: _Needs
         known = accounts[member_id].orders.get(order_id)
         if refunded and known is not None and known.rated is not None:
             program = programs.version(known.rated.program_version)
-            needs.tallies.update((member_id, key) for key in cap.needs(program, known.rated.occurred_at))
+            _add_allowance(needs, member_id, program, known.rated.occurred_at)
     if needs.tallies:
         await load_tallies(connection, accounts, needs.shards, needs.tallies)
     if needs.first_days:

@@ -36,9 +36,9 @@ async def preview_order(reader: Reader, data: bytes) -> Json:
     async with reader.picture() as (connection, now):
         programs = reader.programs
         event = Event(decoded.ref, order.occurred_at if now is None else now, order)
-        accounts = await read_accounts(connection, [event], reader.shards, programs)
+        accounts, leases = await read_accounts(connection, [event], reader.shards, programs)
     account = accounts[order.member_id]
-    decision = decide(account, event, programs)
+    decision = decide(account, event, programs, leases)
     return {
         "member_id": order.member_id,
         "order_id": order.order_id,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shared.domain.budget import NO_LEASES, Leases, after
 from shared.domain.decide import decide
 from shared.domain.facts import Event, Sweep
 from shared.domain.ids import MemberId, OrderId, Wallet
@@ -59,6 +60,7 @@ def test_a_case_with_an_error_is_refused(tmp_path: Path, written: str, instead: 
 def run(case: Case) -> Result:
     """The case through `decide`, event by event, and then a sweep to `until`."""
     programs = Programs([document.to_domain() for document in case.documents])
+    leases: Leases = NO_LEASES
     accounts = {member: _start(case, member) for member in case.members}
     postings: dict[str, list[dict[str, Any]]] = {member: [] for member in case.members}
     outcomes: dict[str, str] = {}
@@ -66,7 +68,9 @@ def run(case: Case) -> Result:
     trimmed: dict[str, dict[str, int]] = {}
 
     def take(event: Event | Sweep) -> str:
-        decision = decide(accounts[event.member_id], event, programs)
+        nonlocal leases
+        decision = decide(accounts[event.member_id], event, programs, leases)
+        leases = after(leases, decision.budgets)
         accounts[event.member_id] = decision.account
         postings[event.member_id] += [_plain_posting(posting) for posting in decision.postings]
         if decision.order is not None:

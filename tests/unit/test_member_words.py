@@ -36,7 +36,10 @@ refunds: {shortfall: clip, wait: 10d}
 def test_they_are_explained() -> None:
     said = explained(parse_program(SHOP + PARTS))
     assert said["caps"] == [
-        "daily: base and big give a member at most 500 points a day; what is beyond is not given.",
+        (
+            "daily: base, big, review, daily-visit and newbie give a member at most 500 points a day; what is beyond is"
+            " not given."
+        ),
         "one-order: big give a member at most 40 points an order; what does not fit is not given at all.",
     ]
     assert said["behaviours"] == [
@@ -64,7 +67,9 @@ def test_what_a_new_version_changes_about_them() -> None:
     new = parse_program(SHOP.replace("version: 1", "version: 2") + PARTS.replace("500", "600").replace("clip", "debt"))
     said = changes(old, new)
     assert set(said) == {"caps", "refunds"}
-    assert said["caps"][0].startswith("daily becomes: base and big give a member at most 600 points a day")
+    assert said["caps"][0].startswith(
+        "daily becomes: base, big, review, daily-visit and newbie give a member at most 600 points a day"
+    )
     assert said["refunds"][0].endswith("are owed, and repaid by the next points that become available.")
 
 

@@ -149,6 +149,27 @@ CREATE TABLE tallies (
   PRIMARY KEY (shard, member_id, name, period)
 ) WITH (fillfactor = 90);
 
+-- What was leased of each budget in each of its periods (-infinity: the only one): what is used, and what leases have left.
+-- Its row is locked only by a batch whose own lease ran out. Units are points, or millionths of a minor unit of money.
+CREATE TABLE budgets (
+  budget_id text NOT NULL,
+  per       text NOT NULL,
+  period    date NOT NULL,
+  leased    bigint NOT NULL DEFAULT 0 CHECK (leased >= 0),
+  PRIMARY KEY (budget_id, per, period)
+) WITH (fillfactor = 10);
+
+-- Leases of budgets. A batch takes one that no other has, and writes back what is left of it; so there are as many as
+-- batches were ever under way at once.
+CREATE TABLE budget_leases (
+  budget_id text NOT NULL,
+  per       text NOT NULL,
+  period    date NOT NULL,
+  lease_id  uuid NOT NULL,
+  unused    bigint NOT NULL CHECK (unused >= 0),
+  PRIMARY KEY (budget_id, per, period, lease_id)
+) WITH (fillfactor = 10);
+
 -- The days that count for a streak: how long it is there, what was given for the day, and by which version of the program.
 CREATE TABLE streak_days (
   shard           integer NOT NULL,
@@ -438,13 +459,13 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON dead_letter_ac
 
 -- Writers add and carry forward; nobody may change or remove what was recorded.
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO pointstream_writer, pointstream_reader, pointstream_operator;
-GRANT INSERT ON accounts, lots, debts, orders, refunds, profiles, tallies, streak_days, consumed_events, postings,
-  movements, consumer_offsets, dead_letters, programs, shard_heads, installation, circulation, circulation_positions,
+GRANT INSERT ON accounts, lots, debts, orders, refunds, profiles, tallies, budgets, budget_leases, streak_days,
+  consumed_events, postings, movements, consumer_offsets, dead_letters, programs, shard_heads, installation, circulation, circulation_positions,
   adjustments, adjustment_proposals, adjustment_decisions, imports, import_reverts TO pointstream_writer;
-GRANT UPDATE ON accounts, lots, profiles, tallies, streak_days, shard_heads, consumer_offsets, installation, circulation,
-  circulation_positions
+GRANT UPDATE ON accounts, lots, profiles, tallies, budgets, budget_leases, streak_days, shard_heads, consumer_offsets,
+  installation, circulation, circulation_positions
   TO pointstream_writer;
-GRANT DELETE ON debts TO pointstream_writer;
+GRANT DELETE ON debts, budget_leases TO pointstream_writer;
 -- To lock the table while a version is registered; it allows no change of rows.
 GRANT MAINTAIN ON programs TO pointstream_writer;
 GRANT SELECT ON installation, postings, movements, shard_heads TO pointstream_publisher;
@@ -456,6 +477,6 @@ GRANT INSERT ON dead_letter_actions, dead_letter_acceptances TO pointstream_oper
 DROP VIEW dead_letter_states;
 DROP TABLE import_reverts, imports, adjustment_decisions, adjustment_proposals, adjustments, circulation,
   circulation_positions, dead_letter_acceptances, dead_letter_actions, dead_letters, consumer_offsets, movements,
-  postings, consumed_events, streak_days, tallies, profiles, refunds, orders, debts, lots, accounts, shard_heads,
+  postings, consumed_events, streak_days, budget_leases, budgets, tallies, profiles, refunds, orders, debts, lots, accounts, shard_heads,
   programs, installation;
 DROP FUNCTION refuse_change();

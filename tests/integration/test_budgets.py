@@ -1,0 +1,114 @@
+"""A budget is never exceeded by a point, and never withholds one, however many writers use it at once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from shared.domain.program import Programs
+from shared.domain.tally import Period
+from shared.domain.time import DAY_US, Instant, datetime_of
+from shared.ledger.batch import Batch
+from shared.ledger.budgets import BudgetUse, read_budgets
+from shared.ledger.database import Pool, Role, open_pool
+from shared.ledger.installation import InstallationError
+from shared.ledger.post import post
+from shared.ledger.programs import load_programs, register_program
+from tests.support.installing import Make
+from tests.support.orders import NOON, consumed, refund_consumed
+
+SHARDS = 4
+WRITERS = 8
+FUND = 20_000
+
+PROGRAM = f"""\
+program: shop
+version: 1
+effective_from: "2026-01-01T00:00:00Z"
+zone: UTC
+currency: USD
+wallets:
+  points: {{spendable: true, expiry: never}}
+rules:
+  - {{id: base, wallet: points, rate: 1}}
+budgets:
+  - {{id: fund, points: {FUND}}}
+  - {{id: day, points: 1000000, per: day}}
+"""
+
+
+@pytest.fixture
+async def ledger(make_installation: Make) -> AsyncIterator[Pool]:
+    """A ledger with a connection for each writer."""
+    settings = await make_installation(program=PROGRAM, shards=SHARDS)
+    pool = await open_pool(settings.database, Role.WRITER, max_size=WRITERS)
+    yield pool
+    pool.terminate()
+
+
+@pytest.fixture
+async def programs(ledger: Pool) -> Programs:
+    return await load_programs(ledger)
+
+
+async def held(ledger: Pool) -> int:
+    """All points that members have."""
+    statement = "SELECT coalesce(sum((balances -> 'points' ->> 'available')::bigint), 0)::bigint FROM accounts"
+    return int(await ledger.fetchval(statement))
+
+
+async def fund(ledger: Pool) -> BudgetUse:
+    (use,) = [use for use in await read_budgets(ledger) if use.key.budget_id == "fund"]
+    return use
+
+
+async def test_eight_writers_give_a_budget_to_the_last_point_and_no_more(ledger: Pool, programs: Programs) -> None:
+    async def write(writer: int) -> list[int]:
+        trimmed = []
+        for number in range(10):
+            events = [
+                consumed(f"{writer}-{number}-{n}", f"m-{(writer * 37 + n) % 97}", cents=[1100]) for n in range(40)
+            ]
+            posted = await post(ledger, Batch(events=events), programs, SHARDS)
+            trimmed.append(posted.outcomes["trimmed"])
+        return trimmed
+
+    trimmed = await asyncio.gather(*(write(writer) for writer in range(WRITERS)))
+    assert await held(ledger) == FUND
+    assert await fund(ledger) == BudgetUse((await fund(ledger)).key, FUND, 0)
+    # 1,818 orders of 11 points fit; the next one gets the 2 that are left, and the others nothing.
+    assert sum(map(sum, trimmed)) == 1
+    assert await ledger.fetchval("SELECT count(*) FROM consumed_events WHERE outcome = 'posted'") == FUND // 11
+
+
+async def test_what_eight_writers_take_back_is_there_again(ledger: Pool, programs: Programs) -> None:
+    async def write(writer: int) -> None:
+        for number in range(20):
+            keys = [(f"{writer}-{number}-{n}", f"m-{(writer * 37 + n) % 97}") for n in range(40)]
+            orders = [consumed(order_id, member_id, cents=[1000]) for order_id, member_id in keys]
+            await post(ledger, Batch(events=orders), programs, SHARDS)
+            refunds = [refund_consumed(order_id, member_id) for order_id, member_id in keys[::2]]
+            await post(ledger, Batch(events=refunds), programs, SHARDS)
+
+    await asyncio.gather(*(write(writer) for writer in range(WRITERS)))
+    use = await fund(ledger)
+    assert use.used == await held(ledger)
+    assert use.used + use.unused <= FUND
+    # 6,400 orders of 10 points, half of them given back, are more than there is; and what came back was given again.
+    assert use.used >= FUND - WRITERS * 20 * 10
+
+
+async def test_each_day_has_a_budget_of_its_own(ledger: Pool, programs: Programs) -> None:
+    events = [consumed("o-1", cents=[1000]), consumed("o-2", cents=[500], at=Instant(NOON + DAY_US))]
+    await post(ledger, Batch(events=events), programs, SHARDS)
+    days = {use.key.first_day: use.used for use in await read_budgets(ledger) if use.key.per is Period.DAY}
+    assert days == {datetime_of(NOON).date(): 10, datetime_of(Instant(NOON + DAY_US)).date(): 5}
+
+
+async def test_no_version_may_have_less_than_is_used(ledger: Pool, programs: Programs) -> None:
+    await post(ledger, Batch(events=[consumed("o-1", cents=[100_000])]), programs, SHARDS)
+    later = PROGRAM.replace("version: 1", "version: 2").replace("2026-01-01", "2100-01-01")
+    async with ledger.acquire() as connection:
+        with pytest.raises(InstallationError, match=r"budgets\[0\]\.points: 1,000 are used of 'fund' already"):
+            await register_program(connection, later.replace(f"points: {FUND}", "points: 999"), "next.yaml")
+        await register_program(connection, later.replace(f"points: {FUND}", "points: 1000"), "next.yaml")
