@@ -90,7 +90,11 @@ class Simulation:
 
     @staticmethod
     def _keep(member: Member, account: Account, postings: tuple[Posting, ...]) -> None:
-        """Remember the account without lots of which nothing is left, and against which no refund can be set."""
+        """Remember the account without lots of which nothing is left, unless a refund may be set against them, or an
+        appeal may put something back."""
         member.postings += postings
-        lots = {lot_id: lot for lot_id, lot in account.lots.items() if lot.remaining or lot.expired}
+        taken_from = {movement.lot_id for taken in account.taken.values() for movement in taken.movements}
+        lots = {
+            lot_id: lot for lot_id, lot in account.lots.items() if lot.remaining or lot.expired or lot_id in taken_from
+        }
         member.account = replace(account, lots=lots) if len(lots) < len(account.lots) else account

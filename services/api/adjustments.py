@@ -14,8 +14,8 @@ from services.api.problems import ProblemError, ProblemType, invalid_request
 from shared.contracts.adjustment import Reason
 from shared.contracts.contract import instant_in
 from shared.contracts.defect import Undecodable
-from shared.contracts.fields import ID, NO_NUL, Timestamp
-from shared.domain.ids import AdjustmentId, Wallet
+from shared.contracts.fields import ATTRIBUTE, ID, NO_NUL, Timestamp
+from shared.domain.ids import AdjustmentId, EventId, EventSource, MemberId, Wallet
 from shared.domain.model import BALANCE_LIMIT, Outcome
 from shared.domain.time import Instant
 from shared.ledger.desk import InvalidWishError, Standing
@@ -35,19 +35,47 @@ def _no_nul(text: str) -> str:
     return text
 
 
-class AdjustmentIn(BaseModel):
-    """Points to give, or with a minus to take."""
+class ReversesIn(BaseModel):
+    """An event whose penalty, or whose taking of points by an operator, is to be reversed."""
 
     model_config = ConfigDict(strict=True, extra="forbid", use_attribute_docstrings=True)
 
-    wallet: Annotated[str, ID, AfterValidator(_no_nul)]
+    source: Annotated[str, ATTRIBUTE, AfterValidator(_no_nul)]
+    id: Annotated[str, ATTRIBUTE, AfterValidator(_no_nul)]
+
+
+class AdjustmentIn(BaseModel):
+    """Points to give, or with a minus to take; or an event to reverse, in their place."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", use_attribute_docstrings=True)
+
+    wallet: Annotated[str, ID, AfterValidator(_no_nul)] | None = None
     """A wallet of the program."""
-    points: Annotated[int, Field(ge=-BALANCE_LIMIT, le=BALANCE_LIMIT, json_schema_extra={"format": "int64"})]
+    points: Annotated[int, Field(ge=-BALANCE_LIMIT, le=BALANCE_LIMIT, json_schema_extra={"format": "int64"})] | None = (
+        None
+    )
     """How many; not 0."""
+    reverses: ReversesIn | None = None
+    """What this event took comes back."""
     reason: Annotated[Reason, Field(json_schema_extra={"pattern": NO_NUL}), AfterValidator(_no_nul)]
     """Why. It is kept."""
     expires_at: Timestamp | None = None
     """When given points end; as the wallet's points do unless it is there."""
+
+
+def _wish(member_id: MemberId, key: str, body: AdjustmentIn) -> Wish:
+    """What somebody asks for. Raises the problem of a body that says too little or too much."""
+    name, expires_at = AdjustmentId(key), _instant(body.expires_at)
+    if body.reverses is not None:
+        for field in ("wallet", "points", "expires_at"):
+            if getattr(body, field) is not None:
+                raise invalid_request(f"body.{field}", "The event that is reversed says that; leave it out.")
+        reverses = EventSource(body.reverses.source), EventId(body.reverses.id)
+        return Wish(name, member_id, None, 0, body.reason, None, reverses)
+    if body.wallet is None or body.points is None:
+        missing = "wallet" if body.wallet is None else "points"
+        raise invalid_request(f"body.{missing}", "Field required, unless `reverses` names an event.")
+    return Wish(name, member_id, Wallet(body.wallet), body.points, body.reason, expires_at)
 
 
 class RulingIn(BaseModel):
@@ -81,19 +109,12 @@ IdInPath = Annotated[str, Path(pattern=ID_PATTERN, description="The adjustment's
 async def adjust(
     request: Request, operator: Authenticated, member_id: MemberIdInPath, key: IdempotencyKey, body: AdjustmentIn
 ) -> Response:
-    """Give points to a member, or take some.
+    """Give points to a member, or take some; or reverse what an event took, a penalty or an operator's taking.
 
     Above the limit of the operator's role it is accepted (202), and waits for another operator, a supervisor.
     """
     desks: Desks = request.app.state.desks
-    wish = Wish(
-        AdjustmentId(key),
-        member_id_of(request, member_id),
-        Wallet(body.wallet),
-        body.points,
-        body.reason,
-        _instant(body.expires_at),
-    )
+    wish = _wish(member_id_of(request, member_id), key, body)
     try:
         async with desks.desk() as desk:
             standing = await desk.adjust(wish, operator, desks.settings.adjust_points_max(operator.role))

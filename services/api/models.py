@@ -127,16 +127,26 @@ class Decision(Answer):
     decided_at: AwareDatetime
 
 
+class ReversedEvent(Answer):
+    """The event whose taking of points is reversed."""
+
+    source: str
+    id: str
+
+
 class Adjustment(Answer):
-    """Points that an operator gave or took, or wants to."""
+    """Points that an operator gave, took or brought back, or wants to."""
 
     adjustment_id: str
     member_id: str
-    wallet: str
+    wallet: str | None
+    """Null where the event that is reversed took points of several wallets, or none."""
     points: Annotated[int, Field(json_schema_extra={"format": "int64"})]
-    """Given; with a minus: taken."""
+    """Given; with a minus: taken. Of a reversal, what the event took."""
     expires_at: AwareDatetime | None
     """When given points end; null: as the wallet's points do."""
+    reverses: ReversedEvent | None = None
+    """The event whose taking is reversed; null where points are given or taken."""
     actor: str
     """Who asked for it."""
     role: OperatorRole

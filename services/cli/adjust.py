@@ -12,7 +12,7 @@ from rich.text import Text
 from services.cli.config import console, fail, load_settings
 from services.cli.operating import AsJson, By, InInstallation, InRole, Reason, at_desk, operator, reason_option
 from services.cli.plain import plain
-from shared.domain.ids import AdjustmentId, MemberId, Wallet
+from shared.domain.ids import AdjustmentId, EventId, EventSource, MemberId, Wallet
 from shared.domain.model import Balances, Outcome
 from shared.domain.time import Instant, rfc3339
 from shared.ledger.desk import Desk, Standing
@@ -49,6 +49,14 @@ def adjust(
     take: Annotated[
         int | None, typer.Option("--take", min=1, help="How many points to take, if they are there.")
     ] = None,
+    reverse: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--reverse",
+            metavar="SOURCE ID",
+            help="Give back what this event took: a penalty, or what an operator took.",
+        ),
+    ] = None,
     wallet: Annotated[str, typer.Option("--wallet", help="Which wallet of the program.")] = "points",
     expires_on: Annotated[
         str | None,
@@ -65,24 +73,27 @@ def adjust(
     as_json: AsJson = False,
     installation: InInstallation = None,
 ) -> None:
-    """Give points to a member, or take some. Above the limit of your role it waits for another person's approval.
+    """Give points to a member, take some, or reverse what an event took.
+
+    Above the limit of your role it waits for another person's approval.
 
     Exits with 0 when the points moved or the adjustment waits for approval, and with 1 when it was refused.
     """
     settings = load_settings(installation=installation)
     who, why = operator(by, role), reason_option(reason)
-    if (give is None) == (take is None):
-        fail("Say either --give or --take, with a number of points.")
+    if [give, take, reverse].count(None) != 2:
+        fail("Say either --give or --take, with a number of points, or --reverse, with an event.")
     if expires_on is not None and give is None:
         fail("--expires-on: only points that are given can have an end.")
     points = give if give is not None else -(take or 0)
+    reverses = None if reverse is None else (EventSource(reverse[0]), EventId(reverse[1]))
     day = None if expires_on is None else day_option(expires_on, "--expires-on")
     name = _id(adjustment_id) if adjustment_id is not None else AdjustmentId(str(uuid4()))
     limit = settings.adjust_points_max(role)
 
     async def work(desk: Desk) -> bool:
         ends = None if day is None else await end_of(desk, day)
-        wish = Wish(name, MemberId(member_id), Wallet(wallet), points, why, ends)
+        wish = Wish(name, MemberId(member_id), None if reverses else Wallet(wallet), points, why, ends, reverses)
         if dry_run:
             return await _rehearse(desk, wish, who, limit, as_json=as_json)
         return await _say(desk, await desk.adjust(wish, who, limit), as_json=as_json)
@@ -175,6 +186,7 @@ def _id(text: str) -> AdjustmentId:
 
 async def _rehearse(desk: Desk, wish: Wish, who: Operator, limit: int, *, as_json: bool) -> bool:
     outcome, balances = await desk.rehearse(wish, who)
+    wish = await desk.weighed(wish)
     waits = abs(wish.points) > limit
     if as_json:
         wallets = wallets_document(balances)
@@ -207,8 +219,10 @@ async def _say(desk: Desk, standing: Standing, *, as_json: bool) -> bool:
 
 
 def _balance(wish: Wish, balances: Balances) -> str:
-    available = wallets_document(balances).get(wish.wallet, {}).get("available", 0)
-    return f"{plain(wish.member_id)} has {available:,} {plain(wish.wallet)} available."
+    wallets = wallets_document(balances)
+    shown = list(wallets) if wish.wallet is None else [wish.wallet]
+    said = [f"{wallets.get(wallet, {}).get('available', 0):,} {plain(wallet)}" for wallet in shown]
+    return f"{plain(wish.member_id)} has {', '.join(said) or 'no points'} available."
 
 
 def _table(found: list[Standing]) -> Table:
@@ -220,7 +234,7 @@ def _table(found: list[Standing]) -> Table:
             wish.adjustment_id,
             Text(plain(wish.member_id)),
             f"{wish.points:+,}",
-            Text(plain(wish.wallet)),
+            Text(plain(wish.wallet or "–")),
             Text(plain(proposal.actor)),
             Text(plain(wish.reason)),
             rfc3339(proposal.proposed_at)[:16],

@@ -58,7 +58,10 @@ def show_event(out: Console, event: Document, zone: tzinfo) -> None:
         f" {plain(event['member_id'])}, taken in {_time(event['recorded_at'], zone)}.",
     )
     _say(out, f"{event['says']} ({event['outcome']})")
-    if not event["orders"]:
+    for words, other in (("It reverses", event["reverses"]), ("What it took came back by", event["reversed_by"])):
+        if other is not None:
+            _say(out, f"{words} the event {plain(other['id'])} of {plain(other['source'])}.")
+    if not event["orders"] and event["reverses"] is None and event["reversed_by"] is None:
         _say(out, "Which order it told of is not kept, where no points moved for it.")
     for order in event["orders"]:
         show_order(out, order, zone)

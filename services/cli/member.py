@@ -39,6 +39,12 @@ _SENTENCES = {
     " their worth{about}",
     (Bucket.AVAILABLE, Bucket.PENALTY): "{points} taken as a penalty{by}{about}",
     (Bucket.DEBT, Bucket.PENALTY): "{points} owed for a penalty{by}{about}",
+    (Bucket.PENALTY, Bucket.AVAILABLE): "{points} of a penalty{by} came back{about}",
+    (Bucket.PENALTY, Bucket.DEBT): "{points} of a penalty{by} are no longer owed{about}",
+    (Bucket.ADJUSTED, Bucket.AVAILABLE): "{points} that an operator took came back{about}",
+    (Bucket.ADJUSTED, Bucket.PENDING): "{points} that an operator took came back, pending{about}",
+    (Bucket.AVAILABLE, Bucket.WRITTEN_OFF): "{points} made good what was let go{about}",
+    (Bucket.PENDING, Bucket.WRITTEN_OFF): "{points}, still pending, made good what was let go{about}",
 }
 """What a movement means to a member, by where the points came from and went."""
 

@@ -4,8 +4,9 @@ from dataclasses import replace
 from typing import assert_never
 
 from shared.domain.adjust import decide_adjustment
+from shared.domain.appeal import decide_appeal, remember
 from shared.domain.budget import NO_LEASES, Leases
-from shared.domain.facts import Adjustment, Behaviour, CheckIn, Event, MemberChange, Order, Refund, Sweep
+from shared.domain.facts import Adjustment, Appeal, Behaviour, CheckIn, Event, MemberChange, Order, Refund, Sweep
 from shared.domain.habit import decide_behaviour, decide_check_in
 from shared.domain.model import Account, Decision, Outcome
 from shared.domain.order import decide_order
@@ -54,9 +55,11 @@ def _decide(account: Account, event: Event, programs: Programs, leases: Leases, 
         case CheckIn():
             decision = decide_check_in(account, event, fact, program, programs, leases, effective_at)
         case Behaviour():
-            decision = decide_behaviour(account, event, fact, program, programs, leases, effective_at)
+            decision = remember(decide_behaviour(account, event, fact, program, programs, leases, effective_at))
         case Adjustment():
-            decision = decide_adjustment(account, event, fact, program, effective_at)
+            decision = remember(decide_adjustment(account, event, fact, program, effective_at))
+        case Appeal():
+            decision = decide_appeal(account, event, fact, program, effective_at)
         case _:
             assert_never(fact)
     return decision

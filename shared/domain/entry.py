@@ -5,7 +5,18 @@ from dataclasses import replace
 
 from shared.domain.facts import EventRef
 from shared.domain.ids import LotId, OrderId, ProgramVersion, RuleId, Wallet
-from shared.domain.model import BALANCE_LIMIT, Account, Balances, Bucket, Debt, Lot, Movement, Posting, PostingKind
+from shared.domain.model import (
+    BALANCE_LIMIT,
+    Account,
+    Balances,
+    Bucket,
+    Debt,
+    Lot,
+    Movement,
+    Posting,
+    PostingKind,
+    WriteOff,
+)
 from shared.domain.program import Validity, WalletPolicy
 from shared.domain.time import Instant
 
@@ -20,12 +31,13 @@ NO_DUE = Validity(None, None)
 class Entry:
     """What one event, or one due instant, does to one account. The account itself stays as it is."""
 
-    __slots__ = ("_account", "_lots_issued", "_next_due_at", "_shrunk", "debts", "lots", "movements")
+    __slots__ = ("_account", "_lots_issued", "_next_due_at", "_shrunk", "debts", "lots", "movements", "write_offs")
 
     def __init__(self, account: Account) -> None:
         self.movements: list[Movement] = []
         self.lots: dict[LotId, Lot] = dict(account.lots)
         self.debts: tuple[Debt, ...] = account.debts
+        self.write_offs: tuple[WriteOff, ...] = account.write_offs
         self._account = account
         self._lots_issued = account.lots_issued
         self._next_due_at = account.next_due_at
@@ -75,12 +87,12 @@ class Entry:
         first. A lot that is not kept is closed: its points count in the balance alone."""
         self.movements.append(Movement(lot.wallet, PENDING, AVAILABLE, lot.remaining, None, lot.lot_id, lot.order_id))
         left = self.repay(lot.wallet, lot.lot_id, lot.remaining)
-        self._put(replace(lot, remaining=left if kept else 0, activates_at=None, expires_at=expires_at))
+        self.put(replace(lot, remaining=left if kept else 0, activates_at=None, expires_at=expires_at))
 
     def expire(self, lot: Lot) -> None:
         """What is left of a lot is gone."""
         self.movements.append(Movement(lot.wallet, AVAILABLE, EXPIRED, lot.remaining, None, lot.lot_id, lot.order_id))
-        self._put(replace(lot, remaining=0, expired=lot.expired + lot.remaining))
+        self.put(replace(lot, remaining=0, expired=lot.expired + lot.remaining))
 
     def move(
         self, wallet: Wallet, origin: Bucket, to: Bucket, amount: int, rule_id: RuleId | None, order_id: OrderId | None
@@ -92,12 +104,12 @@ class Entry:
         """Take `amount` points out of a lot, pending or available as they are."""
         bucket = AVAILABLE if lot.activates_at is None else PENDING
         self.movements.append(Movement(lot.wallet, bucket, to, amount, rule_id, lot.lot_id, order_id))
-        self._put(replace(lot, remaining=lot.remaining - amount))
+        self.put(replace(lot, remaining=lot.remaining - amount))
 
     def take_expired(self, lot: Lot, amount: int, to: Bucket, rule_id: RuleId, order_id: OrderId) -> None:
         """Count points of a lot that ended unspent as taken."""
         self.movements.append(Movement(lot.wallet, EXPIRED, to, amount, rule_id, lot.lot_id, order_id))
-        self._put(replace(lot, expired=lot.expired - amount))
+        self.put(replace(lot, expired=lot.expired - amount))
 
     def owe(self, wallet: Wallet, order_id: OrderId | None, amount: int) -> None:
         """Let the debt of an order, or that of no order, grow; the movement is the caller's."""
@@ -109,6 +121,28 @@ class Entry:
         else:
             debts.append(Debt(wallet, order_id, amount))
         self.debts = tuple(debts)
+
+    def forgive(self, wallet: Wallet, order_id: OrderId | None, amount: int) -> int:
+        """Let the debt of an order, or that of no order, shrink by up to so much; returns by how much. The movement is
+        the caller's."""
+        for index, debt in enumerate(self.debts):
+            if debt.wallet == wallet and debt.order_id == order_id:
+                part = min(amount, debt.amount)
+                rest = (Debt(wallet, order_id, debt.amount - part),) if part < debt.amount else ()
+                self.debts = (*self.debts[:index], *rest, *self.debts[index + 1 :])
+                return part
+        return 0
+
+    def write_off(self, wallet: Wallet, order_id: OrderId, amount: int) -> None:
+        """Let points go that a refund was to take back; the movement is the caller's."""
+        version = self._account.version + 1
+        others = []
+        for each in self.write_offs:
+            if (each.wallet, each.version) == (wallet, version):
+                amount += each.amount
+            else:
+                others.append(each)
+        self.write_offs = (*others, WriteOff(wallet, order_id, version, amount))
 
     def repay(self, wallet: Wallet, lot_id: LotId | None, amount: int) -> int:
         """Repay debts of `wallet`, oldest first, from `amount` points that just became available in a lot; returns what
@@ -156,6 +190,8 @@ class Entry:
             before.days,
             before.profile,
             before.profile_version,
+            before.taken,
+            self.write_offs,
         )
         posting = Posting(
             before.member_id,
@@ -172,8 +208,13 @@ class Entry:
         )
         return after, posting
 
-    def _put(self, lot: Lot) -> None:
-        """A lot has less in it, or falls due at another instant."""
+    def new_lot_id(self) -> LotId:
+        """The number of the next lot."""
+        self._lots_issued += 1
+        return LotId(self._lots_issued)
+
+    def put(self, lot: Lot) -> None:
+        """A lot as it is from now on: there is another amount in it, or it falls due at another instant."""
         self.lots[lot.lot_id] = lot
         self._shrunk = True
 

@@ -119,6 +119,22 @@ class Adjustment:
     import_id: ImportId | None = None
 
 
+EventKey = tuple[EventSource, EventId]
+"""What makes an event the same as another one."""
+
+
+@dataclass(slots=True)
+class Appeal:
+    """What the event `reverses` took from the member comes back: a penalty, or what an operator took. `actor` and
+    `reason` are for the record."""
+
+    member_id: MemberId
+    reverses: EventKey
+    actor: str
+    reason: str
+    occurred_at: Instant
+
+
 @dataclass(slots=True)
 class CheckIn:
     """A member checked in. With `makeup_day`, a make-up card fills that day instead.
@@ -153,7 +169,7 @@ class MemberChange:
     occurred_at: Instant
 
 
-Fact = Order | Refund | Adjustment | CheckIn | Behaviour | MemberChange
+Fact = Order | Refund | Adjustment | Appeal | CheckIn | Behaviour | MemberChange
 """What an event tells of."""
 
 
@@ -164,6 +180,10 @@ class EventRef:
     source: EventSource
     event_id: EventId
     event_type: str
+
+    @property
+    def key(self) -> EventKey:
+        return self.source, self.event_id
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from shared.domain.circumstances import Circumstances
-from shared.domain.facts import EventRef, MemberChange, Refund
+from shared.domain.facts import EventKey, EventRef, MemberChange, Refund
 from shared.domain.ids import LineId, LotId, MemberId, OrderId, ProgramVersion, RuleId, Wallet
 from shared.domain.member import NOBODY, Profile
 from shared.domain.program_budgets import BudgetKey
@@ -53,6 +53,8 @@ class PostingKind(StrEnum):
     """A behaviour cost points."""
     ADJUSTMENT = "adjustment"
     """An operator gave or took points."""
+    APPEAL = "appeal"
+    """What an event had taken came back, since it was reversed."""
 
 
 class Outcome(StrEnum):
@@ -115,6 +117,12 @@ class Outcome(StrEnum):
     """What is known of the member is as new, or newer."""
     MEMBER_KNOWN = "member_known"
     """What rules may ask about the member is known from now on."""
+    EVENT_OF_ANOTHER_MEMBER = "event_of_another_member"
+    """The event that an appeal is to reverse is about another member."""
+    NOTHING_TO_REVERSE = "nothing_to_reverse"
+    """The event that an appeal is to reverse took no points, by a penalty or an operator; or has not come."""
+    ALREADY_REVERSED = "already_reversed"
+    """Another appeal has reversed the event before."""
     WALLET_UNKNOWN = "wallet_unknown"
     """The program has no such wallet."""
     BALANCE_LIMIT_REACHED = "balance_limit_reached"
@@ -180,6 +188,29 @@ class Debt:
     amount: int
 
 
+@dataclass(slots=True)
+class WriteOff:
+    """Points of a wallet that the posting of a version let go for an order, as far as nothing made them good since."""
+
+    wallet: Wallet
+    order_id: OrderId
+    version: int
+    amount: int
+
+
+@dataclass(slots=True)
+class Taken:
+    """What the posting of a `version` took as a penalty, or for an operator: its movements to these buckets.
+
+    `of_another` is an event about another member, of which nothing else is known here.
+    """
+
+    version: int
+    movements: "tuple[Movement, ...]"
+    reversed: bool = False
+    of_another: bool = False
+
+
 Balances = Mapping[Wallet, Mapping[Bucket, int]]
 """Points by wallet and bucket; a bucket that was never touched is missing, and is zero."""
 
@@ -227,8 +258,8 @@ class Account:
     `next_due_at` is the least instant at which something falls due, None when nothing will. `lots` holds the open lots
     that the decision may need: at least all that fall due by the event's arrival, and for what may take points all;
     `later_due_at` is the least due instant among those that were left out. `orders`, `tallies` and the `days` of
-    streaks are those that the decision asked for, as far as anything is known of them. An account that nobody has seen
-    has version 0.
+    streaks are those that the decision asked for, as far as anything is known of them; and so is what events `taken`
+    have, and for an appeal the `write_offs` that can be made good. An account that nobody has seen has version 0.
     """
 
     member_id: MemberId
@@ -247,6 +278,8 @@ class Account:
     days: Mapping[RuleId, Days] = field(default_factory=dict)
     profile: Profile = NOBODY
     profile_version: int = 0
+    taken: Mapping[EventKey, Taken] = field(default_factory=dict)
+    write_offs: tuple[WriteOff, ...] = ()
 
 
 @dataclass(slots=True)

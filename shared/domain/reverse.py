@@ -184,6 +184,7 @@ def _fall_short(entry: Entry, order_id: OrderId, rule: Rule, points: int, shortf
             entry.owe(rule.wallet, order_id, points)
         case Shortfall.CLIP:
             bucket = Bucket.WRITTEN_OFF
+            entry.write_off(rule.wallet, order_id, points)
         case Shortfall.CASH_OFFSET:
             bucket = Bucket.CASH_OFFSET
         case _:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from shared.contracts.adjustment import CONTRACT
-from shared.domain.facts import Adjustment, Event
+from shared.domain.facts import Adjustment, Appeal, Event
 from shared.domain.ids import AdjustmentId, EventId, EventSource, LotId, MemberId
 from shared.domain.model import Outcome
 from shared.domain.time import Instant, rfc3339, unix_ms
@@ -38,35 +38,43 @@ class NoMessage:
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """An adjustment that the ledger has decided: what it came to, how many of its points moved, and the lot that it
-    made or took from. `digest` is that of its event."""
+    made or took from. An appeal names no `points` itself. `digest` is that of its event."""
 
     member_id: MemberId
-    points: int
+    points: int | None
     moved: int
     lot_id: LotId | None
     outcome: Outcome
     digest: bytes
 
 
-def event_of(source: EventSource, adjustment_id: AdjustmentId, adjustment: Adjustment) -> bytes:
+def event_of(source: EventSource, adjustment_id: AdjustmentId, fact: Adjustment | Appeal) -> bytes:
     """The event that tells of an adjustment, in structured mode. Raises `TypeError` for text that is no Unicode."""
     data: dict[str, Any] = {
         "adjustment_id": adjustment_id,
-        "member_id": adjustment.member_id,
-        "wallet": adjustment.wallet,
-        "points": adjustment.points,
-        "actor": adjustment.actor,
-        "reason": adjustment.reason,
-        "occurred_at": rfc3339(adjustment.occurred_at),
+        "member_id": fact.member_id,
+        "actor": fact.actor,
+        "reason": fact.reason,
+        "occurred_at": rfc3339(fact.occurred_at),
     }
+    if isinstance(fact, Appeal):
+        source_reversed, event_id = fact.reverses
+        data["reverses"] = {"source": source_reversed, "id": event_id}
+    else:
+        data |= _points_of(fact)
+    event = {"specversion": "1.0", "id": adjustment_id, "source": source, "type": CONTRACT.type, "data": data}
+    return orjson.dumps(event)
+
+
+def _points_of(adjustment: Adjustment) -> dict[str, Any]:
+    data: dict[str, Any] = {"wallet": adjustment.wallet, "points": adjustment.points}
     if adjustment.expires_at is not None:
         data["expires_at"] = rfc3339(adjustment.expires_at)
     if adjustment.lot_id is not None:
         data["lot_id"] = adjustment.lot_id
     if adjustment.import_id is not None:
         data["import_id"] = adjustment.import_id
-    event = {"specversion": "1.0", "id": adjustment_id, "source": source, "type": CONTRACT.type, "data": data}
-    return orjson.dumps(event)
+    return data
 
 
 def adjustment_of(event: bytes, arrived_at: Instant) -> Consumed:

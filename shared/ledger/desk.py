@@ -2,17 +2,18 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.clock import now_of
 from shared.contracts.defect import Undecodable
-from shared.domain.facts import Adjustment
+from shared.domain.facts import Adjustment, Appeal
 from shared.domain.ids import AdjustmentId, EventId, EventSource, MemberId
 from shared.domain.model import Balances, Outcome
 from shared.domain.settle import settle
 from shared.domain.time import EPOCH, Instant
 from shared.ledger import proposals
 from shared.ledger.adjustments import Recorded, adjustment_of, event_of, read_adjustments
+from shared.ledger.appeals import read_taken
 from shared.ledger.batch import Batch, Consumed
 from shared.ledger.database import Pool, Role, open_pool
 from shared.ledger.installation import InstallationError, read_installation
@@ -63,12 +64,27 @@ class Desk:
         return now
 
     async def adjust(self, wish: Wish, operator: Operator, points_max: int) -> Standing:
-        """Give or take points, or, above the limit, propose to. Raises `ProposalError`."""
+        """Give, take or give back points, or, above the limit, propose to. Raises `ProposalError`."""
         now = await self.now()
         _check(wish, operator, now)
+        wish = await self.weighed(wish)
         async with self.pool.acquire() as connection, connection.transaction():
             proposal = await proposals.propose(connection, wish, operator, points_max, now)
         return await self._finish(proposal)
+
+    async def weighed(self, wish: Wish) -> Wish:
+        """The wish, with what the event took that it reverses: how many points, and of which wallet."""
+        if wish.reverses is None:
+            return wish
+        key = wish.member_id, wish.reverses
+        found = (await read_taken(self.pool, [key], self.shards)).get(key)
+        movements = () if found is None else found.movements
+        wallets = {movement.wallet for movement in movements}
+        return replace(
+            wish,
+            points=sum(movement.amount for movement in movements),
+            wallet=wallets.pop() if len(wallets) == 1 else None,
+        )
 
     async def rehearse(self, wish: Wish, operator: Operator) -> tuple[Outcome, Balances]:
         """What an adjustment would come to now, and the member's balances then. Nothing is written."""
@@ -110,13 +126,13 @@ class Desk:
 
     async def _finish(self, proposal: Proposal) -> Standing:
         """Post what was decided to be done, unless that was finished before."""
-        adjustment = proposal.adjustment()
-        if adjustment is None:
+        fact = proposal.fact()
+        if fact is None:
             return Standing(proposal, None)
         key = _key(proposal)
         known = await read_adjustments(self.pool, [key], self.shards)
         if key not in known:
-            consumed = _consumed(proposal.wish.adjustment_id, adjustment, await self.now())
+            consumed = _consumed(proposal.wish.adjustment_id, fact, await self.now())
             await self.poster.post(Batch(events=[consumed]))
             known = await read_adjustments(self.pool, [key], self.shards)
         return Standing(proposal, known[key])
@@ -141,14 +157,13 @@ def _check(wish: Wish, operator: Operator, now: Instant) -> Consumed:
     """The event of a wish that is granted now. Raises `InvalidWishError`."""
     if wish.expires_at is not None and wish.expires_at <= now:
         raise InvalidWishError("expires_at", "The points would have ended already.")
-    adjustment = Adjustment(wish.member_id, wish.wallet, wish.points, operator.actor, wish.reason, now, wish.expires_at)
     try:
-        return _consumed(wish.adjustment_id, adjustment, now)
+        return _consumed(wish.adjustment_id, wish.fact(operator.actor, now), now)
     except Undecodable as error:
         raise InvalidWishError(error.path.removeprefix("data."), error.reason) from None
     except TypeError:
         raise InvalidWishError("reason", "There is text in it that is no Unicode.") from None
 
 
-def _consumed(adjustment_id: AdjustmentId, adjustment: Adjustment, now: Instant) -> Consumed:
-    return adjustment_of(event_of(SOURCE, adjustment_id, adjustment), now)
+def _consumed(adjustment_id: AdjustmentId, fact: Adjustment | Appeal, now: Instant) -> Consumed:
+    return adjustment_of(event_of(SOURCE, adjustment_id, fact), now)

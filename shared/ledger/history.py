@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from shared.domain.facts import EventRef, Refund
+from shared.domain.facts import EventKey, EventRef, Refund
 from shared.domain.ids import EventId, EventSource, MemberId, OrderId
 from shared.domain.model import Lot, Outcome, RatedOrder
 from shared.domain.time import Instant
@@ -40,13 +40,16 @@ class OrderHistory:
 
 @dataclass(frozen=True, slots=True)
 class EventHistory:
-    """What became of an event: its outcome, and the orders of which it told, where the ledger knows any."""
+    """What became of an event: its outcome, and the orders of which it told, where the ledger knows any. An appeal
+    `reverses` an event; one that was reversed says by which appeal."""
 
     ref: EventRef
     member_id: MemberId
     outcome: Outcome
     recorded_at: Instant
     orders: tuple[OrderId, ...]
+    reverses: EventKey | None
+    reversed_by: EventKey | None
 
 
 async def read_order(
@@ -87,8 +90,10 @@ async def read_event(
     if row is None:
         return None
     member_id = row["member_id"]
-    orders = await connection.fetch(
-        statements.READ_ORDERS_OF_EVENT, shard_of(member_id, shards), member_id, source, event_id
+    shard = shard_of(member_id, shards)
+    orders = await connection.fetch(statements.READ_ORDERS_OF_EVENT, shard, member_id, source, event_id)
+    (appeal,) = await connection.fetch(
+        statements.READ_APPEAL_OF_EVENT, shard_of(event_id, shards), shard, member_id, source, event_id
     )
     return EventHistory(
         EventRef(source, event_id, row["event_type"]),
@@ -96,6 +101,8 @@ async def read_event(
         Outcome(row["outcome"]),
         row["recorded_at"],
         tuple(found["order_id"] for found in orders),
+        None if appeal["reverses_source"] is None else (appeal["reverses_source"], appeal["reverses_event_id"]),
+        None if appeal["by_source"] is None else (appeal["by_source"], appeal["by_event_id"]),
     )
 
 

@@ -1,23 +1,23 @@
 """Planning a batch: what its events come to, without touching the database. Pure, like the decisions it is made of."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
+from shared.domain.appeal import TAKEN_TO
 from shared.domain.budget import Lease
 from shared.domain.decide import decide
-from shared.domain.facts import Adjustment, Event, Refund, Sweep
-from shared.domain.ids import EventId, EventSource, LotId, MemberId, RuleId, Shard
+from shared.domain.facts import Adjustment, Appeal, Event, EventKey, Refund, Sweep
+from shared.domain.ids import LotId, MemberId, RuleId, Shard
 from shared.domain.member import Profile
-from shared.domain.model import Account, Bucket, Decision, Outcome, Posting, RatedOrder
+from shared.domain.model import Account, Bucket, Decision, Outcome, Posting, RatedOrder, Taken
 from shared.domain.program import Programs
 from shared.domain.program_budgets import BudgetKey
 from shared.domain.streak import StreakDay
 from shared.domain.tally import TallyKey
 from shared.ledger.batch import CONFLICTING_DUPLICATE, Batch, Consumed, DeadLetter
 
-Key = tuple[EventSource, EventId]
-"""What makes an event the same as another one."""
+Key = EventKey
 
 
 @dataclass(slots=True)
@@ -53,10 +53,11 @@ class KeptRefund:
 
 @dataclass(slots=True)
 class KeptAdjustment:
-    """An adjustment to keep: how many of its points moved, and the lot that it made or had to take from."""
+    """An adjustment or an appeal to keep: how many points it moved, and the lot that an adjustment made or had to take
+    from."""
 
     event: Event
-    adjustment: Adjustment
+    fact: Adjustment | Appeal
     moved: int
     lot_id: LotId | None
 
@@ -87,8 +88,12 @@ def plan(batch: Batch, state: State, programs: Programs) -> Plan:
     accounts = dict(state.accounts)
     now = State(accounts, state.shards, state.digests, dict(state.leases))
     fresh, conflicts, planned.duplicates = _dedupe(batch.events, state.digests)
+    appeals = _appeals(fresh)
     for item in fresh:
         planned.consumed.append((item, _decide(item.event, planned, now, programs)))
+        for member_id in appeals.get(item.event.ref.key, ()):
+            if member_id != item.event.member_id:
+                accounts[member_id] = _knowing_of_another(accounts[member_id], item.event.ref.key)
     for sweep in batch.sweeps:
         _decide(sweep, planned, now, programs)
     planned.changes = [
@@ -113,7 +118,7 @@ def _decide(event: Event | Sweep, planned: Plan, now: State, programs: Programs)
     if decision.refund is not None and isinstance(event, Event):
         number = len(decision.account.orders[decision.refund.order_id].refunds)
         planned.refunds.append(KeptRefund(shard, event, decision.refund, number, decision.outcome))
-    if isinstance(event, Event) and isinstance(event.fact, Adjustment):
+    if isinstance(event, Event) and isinstance(event.fact, Adjustment | Appeal):
         planned.adjustments.append(_kept(event, event.fact, decision))
     _keep_habits(decision, planned, shard)
     for key, units in decision.budgets.items():
@@ -137,17 +142,31 @@ def _keep_habits(decision: Decision, planned: Plan, shard: Shard) -> None:
         planned.profiles[shard, member_id] = (decision.member.version, decision.member.profile)
 
 
-def _kept(event: Event, adjustment: Adjustment, decision: Decision) -> KeptAdjustment:
-    moved, lot_id = 0, adjustment.lot_id
+def _appeals(items: Sequence[Consumed]) -> dict[Key, list[MemberId]]:
+    """Who wants which events of the batch, or of before, to be reversed."""
+    found: dict[Key, list[MemberId]] = {}
+    for item in items:
+        if isinstance(item.event.fact, Appeal):
+            found.setdefault(item.event.fact.reverses, []).append(item.event.member_id)
+    return found
+
+
+def _knowing_of_another(account: Account, key: Key) -> Account:
+    """The account, knowing that an event is about another member: as if the event had been in a batch before."""
+    return replace(account, taken={**account.taken, key: Taken(0, (), of_another=True)})
+
+
+def _kept(event: Event, fact: Adjustment | Appeal, decision: Decision) -> KeptAdjustment:
+    moved, lot_id = 0, fact.lot_id if isinstance(fact, Adjustment) else None
     for posting in decision.postings:
         if posting.event is event.ref:
             for movement in posting.movements:
                 # Movements between other buckets repay debts.
                 if movement.from_bucket is Bucket.ISSUED:
                     moved, lot_id = movement.amount, movement.lot_id
-                elif movement.to_bucket is Bucket.ADJUSTED:
+                elif movement.to_bucket is Bucket.ADJUSTED or movement.from_bucket in TAKEN_TO:
                     moved += movement.amount
-    return KeptAdjustment(event, adjustment, moved, lot_id)
+    return KeptAdjustment(event, fact, moved, lot_id)
 
 
 def _dedupe(

@@ -7,7 +7,7 @@ import structlog
 
 from shared.domain.facts import Event, Sweep
 from shared.domain.program import Programs
-from shared.ledger import habits, statements, write
+from shared.ledger import appeals, habits, statements, write
 from shared.ledger.batch import DEAD_LETTER, DUPLICATE, Batch, Consumed, FencedError, LetterLimits, Posted
 from shared.ledger.budgets import Held, Reach, ShortOfBudgetError, write_leases
 from shared.ledger.database import Connection, Pool, writing
@@ -113,6 +113,7 @@ def _counted(planned: Plan) -> Posted:
 async def _write(connection: Connection, planned: Plan, held: Held, limits: LetterLimits | None, shards: int) -> None:
     """The journal comes last: its positions are taken under locks that end with the transaction."""
     await write.write_accounts(connection, planned.changes)
+    await appeals.write_write_offs(connection, planned.changes)
     await write.write_orders(connection, planned.orders)
     await write.write_refunds(connection, planned.refunds)
     await habits.write_profiles(connection, planned.profiles)
@@ -120,6 +121,7 @@ async def _write(connection: Connection, planned: Plan, held: Held, limits: Lett
     await habits.write_streak_days(connection, planned.days)
     await write_leases(connection, held, planned.budgets)
     await write.write_adjustments(connection, planned.adjustments, shards)
+    await appeals.write_reversed(connection, planned.adjustments, shards)
     await write_dead_letters(connection, planned.dead_letters)
     await check_limits(connection, planned.dead_letters, limits)
     await write.write_consumed(connection, planned.consumed, shards)

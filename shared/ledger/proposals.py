@@ -7,7 +7,7 @@ the same id, is the same event, and counts once.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.domain.facts import Adjustment
+from shared.domain.facts import Adjustment, Appeal, EventKey
 from shared.domain.ids import AdjustmentId, MemberId, Wallet
 from shared.domain.time import Instant
 from shared.ledger import statements
@@ -17,14 +17,27 @@ from shared.operators import Operator, OperatorRole
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Points that somebody wants to give, or with a minus to take. `expires_at` None: as the wallet's points do."""
+    """Points that somebody wants to give, or with a minus to take. `expires_at` None: as the wallet's points do.
+
+    With `reverses`, what that event took is to come back. Then `points` is how many it took, and `wallet` out of which
+    one, None where it took of several or of none.
+    """
 
     adjustment_id: AdjustmentId
     member_id: MemberId
-    wallet: Wallet
+    wallet: Wallet | None
     points: int
     reason: str
     expires_at: Instant | None = None
+    reverses: EventKey | None = None
+
+    def fact(self, actor: str, at: Instant) -> Adjustment | Appeal:
+        """What happens when it is granted, at an instant."""
+        if self.reverses is not None:
+            return Appeal(self.member_id, self.reverses, actor, self.reason, at)
+        if self.wallet is None:
+            raise ValueError("a wish that reverses no event names its wallet")
+        return Adjustment(self.member_id, self.wallet, self.points, actor, self.reason, at, self.expires_at)
 
 
 class Verdict(StrEnum):
@@ -56,20 +69,11 @@ class Proposal:
     proposed_at: Instant
     ruling: Ruling | None
 
-    def adjustment(self) -> Adjustment | None:
+    def fact(self) -> Adjustment | Appeal | None:
         """What is to be posted, at the instant of the ruling; None while there is nothing."""
         if self.ruling is None or self.ruling.verdict is Verdict.REJECTED:
             return None
-        wish = self.wish
-        return Adjustment(
-            wish.member_id,
-            wish.wallet,
-            wish.points,
-            self.actor,
-            wish.reason,
-            self.ruling.decided_at,
-            wish.expires_at,
-        )
+        return self.wish.fact(self.actor, self.ruling.decided_at)
 
 
 class ProposalError(Exception):
@@ -100,6 +104,7 @@ async def propose(connection: Connection, wish: Wish, operator: Operator, points
         wish.wallet,
         wish.points,
         wish.expires_at,
+        *(wish.reverses or (None, None)),
         operator.actor,
         operator.role,
         wish.reason,
@@ -172,7 +177,16 @@ async def _add_ruling(
 
 
 def _proposal(row: Record) -> Proposal:
-    wish = Wish(row["adjustment_id"], row["member_id"], row["wallet"], row["points"], row["reason"], row["expires_at"])
+    reverses = None if row["reverses_source"] is None else (row["reverses_source"], row["reverses_event_id"])
+    wish = Wish(
+        row["adjustment_id"],
+        row["member_id"],
+        row["wallet"],
+        row["points"],
+        row["reason"],
+        row["expires_at"],
+        reverses,
+    )
     ruling = None
     if row["decision"] is not None:
         ruling = Ruling(Verdict(row["decision"]), row["decided_by"], row["why"], row["decided_at"])

@@ -9,7 +9,7 @@ import orjson
 
 from shared.domain import behaviour, budget, cap, check_in
 from shared.domain.budget import Leases
-from shared.domain.facts import Adjustment, Behaviour, CheckIn, Event, MemberChange, Order, Refund, Sweep
+from shared.domain.facts import Adjustment, Appeal, Behaviour, CheckIn, Event, MemberChange, Order, Refund, Sweep
 from shared.domain.ids import LotId, MemberId, OrderId, RuleId, Shard, Wallet
 from shared.domain.model import Account, Bucket, Debt, Lot
 from shared.domain.program import Program, Programs
@@ -17,6 +17,7 @@ from shared.domain.program_budgets import BudgetKey
 from shared.domain.tally import TallyKey, told_before
 from shared.domain.time import Instant
 from shared.ledger import statements
+from shared.ledger.appeals import Wanted, load_write_offs, read_taken
 from shared.ledger.budgets import Held, Reach, lock_leases, read_leases
 from shared.ledger.database import Connection, Pool, Record
 from shared.ledger.habits import load_first_orders, load_profiles, load_streak_days, load_tallies
@@ -39,7 +40,7 @@ async def lock_accounts(
     if len(rows) < len(needs.shards):
         rows = [*rows, *await _lock_unseen(connection, needs, rows)]
     accounts = _accounts(rows, needs)
-    await _load(connection, accounts, needs, programs)
+    await _load(connection, accounts, needs, programs, shards)
     return accounts, needs.shards, await lock_leases(connection, needs.budgets, reach)
 
 
@@ -51,7 +52,7 @@ async def read_accounts(
     needs = _needs(events, shards, programs)
     rows = await connection.fetch(statements.READ_ACCOUNTS, list(needs.shards.values()), list(needs.shards))
     accounts = _accounts(rows, needs)
-    await _load(connection, accounts, needs, programs)
+    await _load(connection, accounts, needs, programs, shards)
     return accounts, await read_leases(connection, list(needs.budgets))
 
 
@@ -62,7 +63,7 @@ def _accounts(rows: Sequence[Record], needs: "_Needs") -> Accounts:
     }
 
 
-async def _load(connection: Connection, accounts: Accounts, needs: "_Needs", programs: Programs) -> None:
+async def _load(connection: Connection, accounts: Accounts, needs: "_Needs", programs: Programs, shards: int) -> None:
     """Put into the accounts what the events need beside them."""
     due: dict[MemberId, Instant] = {}
     owing: list[MemberId] = []
@@ -75,6 +76,8 @@ async def _load(connection: Connection, accounts: Accounts, needs: "_Needs", pro
             owing.append(member_id)
     if needs.orders:
         await _load_orders(connection, accounts, needs)
+    if needs.appeals:
+        await _load_appeals(connection, accounts, needs, shards)
     if due:
         await _load_due_lots(connection, accounts, needs.shards, due)
     if needs.takes:
@@ -115,6 +118,8 @@ class _Needs:
     orders: dict[tuple[MemberId, OrderId], bool] = field(default_factory=dict)
     """Whether the lines of each are needed too."""
     takes: set[MemberId] = field(default_factory=set)
+    appeals: set[Wanted] = field(default_factory=set)
+    """The events that the batch is to reverse."""
     alone: set[MemberId] = field(default_factory=set)
     """Of whom something is kept that another batch must not miss, though there may be no account to lock."""
     profiles: set[MemberId] = field(default_factory=set)
@@ -144,7 +149,7 @@ def _add_needs(needs: _Needs, event: Event, programs: Programs) -> None:
     """What deciding an event takes beside the account itself."""
     fact = event.fact
     member_id = fact.member_id
-    if not isinstance(fact, Order | Adjustment):
+    if not isinstance(fact, Order | Adjustment | Appeal):
         needs.alone.add(member_id)
     match fact:
         case Order():
@@ -158,6 +163,9 @@ def _add_needs(needs: _Needs, event: Event, programs: Programs) -> None:
             needs.takes.add(member_id)
         case Adjustment():
             needs.takes.add(member_id)
+        case Appeal():
+            needs.takes.add(member_id)
+            needs.appeals.add((member_id, fact.reverses))
         case MemberChange():
             needs.profiles.add(member_id)
         case CheckIn() | Behaviour():
@@ -320,23 +328,36 @@ async def _load_orders(connection: Connection, accounts: Accounts, needs: _Needs
         account.orders = {**account.orders, row["order_id"]: known_order(row)}
 
 
+async def _load_appeals(connection: Connection, accounts: Accounts, needs: _Needs, shards: int) -> None:
+    """Put what the events took that are to be reversed into the accounts, and what was written off since."""
+    found = await read_taken(connection, needs.appeals, shards)
+    for (member_id, key), taken in found.items():
+        account = accounts[member_id]
+        account.taken = {**account.taken, key: taken}
+    members = {member_id: needs.shards[member_id] for member_id, _ in needs.appeals}
+    await load_write_offs(connection, accounts, members)
+
+
+def _named(account: Account) -> set[LotId]:
+    """The lots that the decisions about an account name: they may be needed also where nothing is left in them."""
+    of_orders = [known.rated.lots for known in account.orders.values() if known.rated is not None]
+    emptied = [movement.lot_id for taken in account.taken.values() for movement in taken.movements]
+    return {lot_id for lots in (*of_orders, emptied) for lot_id in lots if lot_id is not None}
+
+
 async def _load_open_lots(connection: Connection, accounts: Accounts, needs: _Needs) -> None:
-    """Put all open lots of members from whom points may be taken into their accounts, and those of refunded orders."""
+    """Put all open lots of members from whom points may be taken into their accounts, and those that are named."""
     members = list(needs.takes)
-    of_orders = [
-        (needs.shards[member_id], member_id, lot_id)
-        for member_id in members
-        for known in accounts[member_id].orders.values()
-        if known.rated is not None
-        for lot_id in known.rated.lots
+    named = [
+        (needs.shards[member_id], member_id, lot_id) for member_id in members for lot_id in _named(accounts[member_id])
     ]
     rows = await connection.fetch(
         statements.LOAD_OPEN_LOTS,
         [needs.shards[member_id] for member_id in members],
         members,
-        [shard for shard, _, _ in of_orders],
-        [member_id for _, member_id, _ in of_orders],
-        [lot_id for _, _, lot_id in of_orders],
+        [shard for shard, _, _ in named],
+        [member_id for _, member_id, _ in named],
+        [lot_id for _, _, lot_id in named],
     )
     lots: dict[MemberId, dict[LotId, Lot]] = {member_id: {} for member_id in members}
     for row in rows:

@@ -6,6 +6,7 @@ from operator import itemgetter
 
 import orjson
 
+from shared.domain.facts import Adjustment
 from shared.domain.ids import MemberId, Shard
 from shared.domain.model import Balances, Lot, Outcome, Posting, RatedOrder
 from shared.ledger import statements
@@ -55,6 +56,8 @@ _ADJUSTMENTS = (
     "lot_id",
     "expires_at",
     "import_id",
+    "reverses_source",
+    "reverses_event_id",
     "actor",
     "reason",
     "occurred_at",
@@ -194,25 +197,28 @@ async def write_refunds(connection: Connection, refunds: Iterable[KeptRefund]) -
 
 
 async def write_adjustments(connection: Connection, adjustments: Iterable[KeptAdjustment], shards: int) -> None:
-    """Keep what operators gave and took, with who and why, in the order of their keys as `write_consumed` does."""
+    """Keep what operators gave, took and reversed, with who and why, in the order of their keys as `write_consumed`
+    does."""
     rows: list[Row] = []
     for kept in adjustments:
-        ref, adjustment = kept.event.ref, kept.adjustment
+        ref, fact = kept.event.ref, kept.fact
+        points: Row = (None, None, kept.moved, None, None, None)
+        reverses: Row = (None, None)
+        if isinstance(fact, Adjustment):
+            points = (fact.wallet, fact.points, kept.moved, kept.lot_id, fact.expires_at, fact.import_id)
+        else:
+            reverses = fact.reverses
         rows.append(
             (
                 shard_of(ref.event_id, shards),
                 ref.source,
                 ref.event_id,
-                adjustment.member_id,
-                adjustment.wallet,
-                adjustment.points,
-                kept.moved,
-                kept.lot_id,
-                adjustment.expires_at,
-                adjustment.import_id,
-                adjustment.actor,
-                adjustment.reason,
-                adjustment.occurred_at,
+                fact.member_id,
+                *points,
+                *reverses,
+                fact.actor,
+                fact.reason,
+                fact.occurred_at,
             )
         )
     rows.sort(key=itemgetter(0, 1, 2))

@@ -22,6 +22,9 @@ _WORDS = {
     Outcome.NO_PROGRAM_IN_FORCE: "refused, no version of the program is in force yet",
     Outcome.TOO_LATE: "refused, it was decided too long before it could be posted",
     Outcome.NOTHING_TO_TAKE_BACK: "nothing is left of what was given",
+    Outcome.EVENT_OF_ANOTHER_MEMBER: "refused, the event is about another member",
+    Outcome.NOTHING_TO_REVERSE: "refused, no such event took points by a penalty or for an operator",
+    Outcome.ALREADY_REVERSED: "refused, the event was reversed before",
 }
 
 
@@ -68,6 +71,7 @@ def standing_document(standing: Standing) -> Json:
         "wallet": wish.wallet,
         "points": wish.points,
         "expires_at": None if wish.expires_at is None else rfc3339(wish.expires_at),
+        "reverses": None if wish.reverses is None else {"source": wish.reverses[0], "id": wish.reverses[1]},
         "actor": proposal.actor,
         "role": proposal.role.value,
         "reason": wish.reason,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from shared.contracts.money import EXPONENTS
 from shared.domain.explain import basis_of_rated
-from shared.domain.facts import Refund
+from shared.domain.facts import EventKey, Refund
 from shared.domain.ids import EventId, EventSource, LotId, MemberId, OrderId
 from shared.domain.model import Bucket, Movement, Posting, PostingKind, RatedOrder
 from shared.domain.program import Program, Programs
@@ -46,10 +46,16 @@ async def explain_event(reader: Reader, source: EventSource, event_id: EventId) 
         "outcome": found.outcome.value,
         "says": outcome_says(found.outcome),
         "recorded_at": rfc3339(found.recorded_at),
+        "reverses": _event(found.reverses),
+        "reversed_by": _event(found.reversed_by),
         "orders": [
             order_document(found.member_id, order_id, history, reader.programs, now) for order_id, history in orders
         ],
     }
+
+
+def _event(key: EventKey | None) -> Json | None:
+    return None if key is None else {"source": key[0], "id": key[1]}
 
 
 async def explain_member(reader: Reader, member_id: MemberId, limit: int) -> list[Json]:

@@ -89,12 +89,15 @@ def issued_by(movements: Iterable[Movement]) -> list[Movement]:
 def lot_document(lot: Lot, at: Instant, moved: Iterable[Movement], program: Program) -> Json:
     """A lot as it is at an instant, also where what fell due is not posted yet; `moved` is what was moved of it.
 
-    issued = left + in_balance + expired + taken_back + repaid_debt + taken_otherwise.
+    issued = left + in_balance + expired + taken_back + repaid_debt + taken_otherwise. What came back after an appeal
+    counts as never taken, and what made a write-off good as taken back.
     """
-    taken = {Bucket.CLAWED_BACK: 0, Bucket.DEBT: 0, Bucket.ADJUSTED: 0, Bucket.PENALTY: 0}
+    taken = dict.fromkeys((Bucket.CLAWED_BACK, Bucket.WRITTEN_OFF, Bucket.DEBT, Bucket.ADJUSTED, Bucket.PENALTY), 0)
     for movement in moved:
-        if movement.lot_id == lot.lot_id and movement.to_bucket in taken:
-            taken[movement.to_bucket] += movement.amount
+        if movement.lot_id == lot.lot_id:
+            for bucket, points in ((movement.to_bucket, movement.amount), (movement.from_bucket, -movement.amount)):
+                if bucket in taken:
+                    taken[bucket] += points
     ended = lot.expires_at is not None and lot.expires_at <= at
     left = 0 if ended else lot.remaining
     expired = lot.expired + lot.remaining - left
@@ -113,7 +116,7 @@ def lot_document(lot: Lot, at: Instant, moved: Iterable[Movement], program: Prog
         "waits_for": lot.waits_for if pending else None,
         "expires_at": None if lot.expires_at is None else rfc3339(lot.expires_at),
         "expired": expired,
-        "taken_back": taken[Bucket.CLAWED_BACK],
+        "taken_back": taken[Bucket.CLAWED_BACK] + taken[Bucket.WRITTEN_OFF],
         "repaid_debt": taken[Bucket.DEBT],
         "taken_otherwise": taken[Bucket.ADJUSTED] + taken[Bucket.PENALTY],
     }

@@ -103,6 +103,22 @@ async def test_what_the_ledger_refuses_is_a_problem_with_its_outcome(with_tokens
             assert "balance_too_low" in answer.json()["detail"]
 
 
+async def test_what_an_operator_took_is_reversed(with_tokens: Settings) -> None:
+    reverses = {"source": "/pointstream/adjustments", "id": "k-2"}
+    body = {"reason": "it was right", "reverses": reverses}
+    async with desk(with_tokens) as client:
+        await client.post(PATH, json=BODY, headers=by("ann", "k-1"))
+        await client.post(PATH, json={**BODY, "points": -20}, headers=by("ann", "k-2"))
+        done = await client.post(PATH, json=body, headers=by("ann", "k-3"))
+        again = await client.post(PATH, json=body, headers=by("ann", "k-4"))
+        balance = await client.get(balance_path("alice"))
+    assert (done.status_code, done.json()["points"], done.json()["reverses"]) == (201, 20, reverses)
+    assert (again.status_code, "already_reversed" in again.json()["detail"]) == (409, True)
+    assert balance.json()["wallets"]["points"]["available"] == 50
+    for answer in (done, again):
+        assert_documented("/v1/members/{member_id}/adjustments", answer)
+
+
 async def test_without_tokens_nobody_adjusts_and_no_writer_connects(settings: Settings, ledger: Pool) -> None:
     async with desk(settings) as client:
         answer = await client.post(PATH, json=BODY, headers=by("ann", "k-1"))
@@ -144,6 +160,9 @@ async def test_without_a_known_token_nothing_happens_and_no_secret_is_told(
         ("k-1", {"expires_at": "2099-02-30T00:00:00Z"}, "body.expires_at"),
         ("k-1", {"points": -5, "expires_at": "2099-01-01T00:00:00Z"}, "body.expires_at"),
         ("k-1", {"actor": "bob"}, "body.actor"),
+        ("k-1", {"points": None}, "body.points"),
+        ("k-1", {"reverses": {"source": "/shop", "id": "e-1"}}, "body.wallet"),
+        ("k-1", {"reverses": {"source": "/shop"}}, "body.reverses.id"),
     ],
 )
 async def test_a_wrong_request_names_the_part(

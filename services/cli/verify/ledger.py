@@ -163,6 +163,7 @@ class LedgerCheck:
 
     async def _check_debts(self, connection: Connection) -> None:
         await self._fetch(connection, self._debts, statements.DEBTS, SHOWN_MAX)
+        await self._fetch(connection, self._debts, statements.WRITE_OFFS, SHOWN_MAX)
 
     async def _find_events(self, connection: Connection) -> None:
         await self._fetch(connection, self._events, statements.FIND_EVENTS, self._since, SHOWN_MAX, MOVING)

@@ -26,7 +26,7 @@ class Check(StrEnum):
     RUNNING_BALANCES = "running balances"
     """The balances that a posting states are those which the posting before it states, with its movements."""
     DEBTS = "debts"
-    """What is owed for orders is the debt of the balances."""
+    """What is owed for orders is the debt of the balances, and what was let go for them is written off there."""
     EVENTS = "events"
     """Each consumed event has one outcome of those there are, and exactly those with the outcome `posted` have a
     posting."""

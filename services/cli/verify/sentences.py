@@ -13,6 +13,7 @@ _POSTINGS_OF_MEMBER = "SELECT * FROM postings WHERE shard = {shard} AND member_i
 _ACCOUNT = "SELECT * FROM accounts WHERE shard = {shard} AND member_id = {member_sql}"
 _LOTS = "SELECT * FROM lots WHERE shard = {shard} AND member_id = {member_sql} ORDER BY lot_id"
 _DEBTS = "SELECT * FROM debts WHERE shard = {shard} AND member_id = {member_sql} ORDER BY debt_no"
+_WRITE_OFFS = "SELECT * FROM write_offs WHERE shard = {shard} AND member_id = {member_sql} ORDER BY version"
 _EVENT = "SELECT * FROM consumed_events WHERE source = {source_sql} AND event_id = {event_sql}"
 _POSTINGS_OF_EVENT = "SELECT * FROM postings WHERE source = {source_sql} AND event_id = {event_sql}"
 
@@ -73,6 +74,10 @@ _PROBLEMS: dict[str, tuple[str, str]] = {
     "lots_due": ("member {member_id}: the account's next due instant is not the first one of its lots", _LOTS),
     "lot_bounds": ("member {member_id}: lot {lot_id} holds {remaining} of {issued} {wallet}", _LOTS),
     "debt": ("member {member_id}: {owed} {wallet} are owed for orders, the account's debt is {debt}", _DEBTS),
+    "write_off": (
+        "member {member_id}: {open} {wallet} were let go and not made good, the account has {written_off} written off",
+        _WRITE_OFFS,
+    ),
     "outcome_unknown": (
         "{events} events have the outcome {outcome}, which does not exist",
         "SELECT * FROM consumed_events WHERE outcome = {outcome_sql}",

@@ -97,6 +97,18 @@ CREATE TABLE debts (
   PRIMARY KEY (shard, member_id, debt_no)
 );
 
+-- Points that the posting of a version let go for an order. `amount` of them were not made good since, by points that an
+-- appeal brought back.
+CREATE TABLE write_offs (
+  shard     integer NOT NULL,
+  member_id text NOT NULL,
+  version   bigint NOT NULL,
+  wallet    text NOT NULL,
+  order_id  text NOT NULL,
+  amount    bigint NOT NULL CHECK (amount >= 0),
+  PRIMARY KEY (shard, member_id, version, wallet)
+);
+
 -- An accepted order, with the points that each rule gave frozen on its lines. What is written once and read as a whole
 -- is json, which PostgreSQL keeps as the text it got; jsonb costs it three times as much.
 CREATE TABLE orders (
@@ -198,41 +210,62 @@ CREATE TABLE consumed_events (
 
 -- What operators gave and took, with who and why, as the event told it. `moved` points of it moved: none where it was
 -- refused, and perhaps fewer than were asked for where it took from a lot. A giving one made the lot `lot_id`; a taking one
--- may have had to take from it. `shard` is that of the event's id, as in consumed_events, which has the outcome.
+-- may have had to take from it. An appeal names the event that it reverses instead of a wallet and points. `shard` is
+-- that of the event's id, as in consumed_events, which has the outcome.
 CREATE TABLE adjustments (
   shard       integer NOT NULL,
   source      text NOT NULL,
   event_id    text NOT NULL,
   member_id   text NOT NULL,
-  wallet      text NOT NULL,
-  points      bigint NOT NULL CHECK (points <> 0),
-  moved       bigint NOT NULL CHECK (moved BETWEEN 0 AND abs(points)),
+  wallet      text,
+  points      bigint CHECK (points <> 0),
+  moved       bigint NOT NULL CHECK (moved >= 0 AND moved <= abs(points)),
   lot_id      integer,
   expires_at  timestamptz,
   import_id   text,
+  reverses_source   text,
+  reverses_event_id text,
   actor       text NOT NULL,
   reason      text NOT NULL,
   occurred_at timestamptz NOT NULL,
   recorded_at timestamptz NOT NULL DEFAULT now(),
-  PRIMARY KEY (shard, source, event_id)
+  PRIMARY KEY (shard, source, event_id),
+  CHECK ((reverses_source IS NULL) = (wallet IS NOT NULL AND points IS NOT NULL)),
+  CHECK ((reverses_source IS NULL) = (reverses_event_id IS NULL))
+);
+
+-- The events whose takings were reversed, each at most once, and by which appeal. `shard` is the member's.
+CREATE TABLE reversed_events (
+  shard       integer NOT NULL,
+  member_id   text NOT NULL,
+  source      text NOT NULL,
+  event_id    text NOT NULL,
+  by_source   text NOT NULL,
+  by_event_id text NOT NULL,
+  PRIMARY KEY (shard, member_id, source, event_id)
 );
 
 -- The rows of an import, for taking it back.
 CREATE INDEX adjustments_of_import ON adjustments (import_id, shard, event_id)
   WHERE import_id IS NOT NULL AND points > 0;
 
--- What operators want to give or take, whether it needs a second person or not.
+-- What operators want to give or take, whether it needs a second person or not. Of an appeal, `points` is how many the event
+-- took, and `wallet` out of which one, where it was one.
 CREATE TABLE adjustment_proposals (
   adjustment_id text PRIMARY KEY,
   member_id     text NOT NULL,
-  wallet        text NOT NULL,
-  points        bigint NOT NULL CHECK (points <> 0),
+  wallet        text,
+  points        bigint NOT NULL,
   expires_at    timestamptz,
+  reverses_source   text,
+  reverses_event_id text,
   actor         text NOT NULL,
   role          text NOT NULL,
   reason        text NOT NULL,
   proposed_at   timestamptz NOT NULL,
-  UNIQUE (adjustment_id, actor)
+  UNIQUE (adjustment_id, actor),
+  CHECK (reverses_source IS NOT NULL OR (wallet IS NOT NULL AND points <> 0)),
+  CHECK ((reverses_source IS NULL) = (reverses_event_id IS NULL))
 );
 
 -- The one decision on each proposal. Nobody approves his own; the proposer's limit may do without a second person, and he may
@@ -334,6 +367,8 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON postings
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON movements
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON adjustments
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON reversed_events
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON adjustment_proposals
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -459,11 +494,12 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON dead_letter_ac
 
 -- Writers add and carry forward; nobody may change or remove what was recorded.
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO pointstream_writer, pointstream_reader, pointstream_operator;
-GRANT INSERT ON accounts, lots, debts, orders, refunds, profiles, tallies, budgets, budget_leases, streak_days,
-  consumed_events, postings, movements, consumer_offsets, dead_letters, programs, shard_heads, installation, circulation, circulation_positions,
-  adjustments, adjustment_proposals, adjustment_decisions, imports, import_reverts TO pointstream_writer;
-GRANT UPDATE ON accounts, lots, profiles, tallies, budgets, budget_leases, streak_days, shard_heads, consumer_offsets,
-  installation, circulation, circulation_positions
+GRANT INSERT ON accounts, lots, debts, write_offs, orders, refunds, profiles, tallies, budgets, budget_leases, streak_days,
+  consumed_events, postings, movements, consumer_offsets, dead_letters, programs, shard_heads, installation, circulation,
+  circulation_positions, adjustments, reversed_events, adjustment_proposals, adjustment_decisions, imports, import_reverts
+  TO pointstream_writer;
+GRANT UPDATE ON accounts, lots, write_offs, profiles, tallies, budgets, budget_leases, streak_days, shard_heads,
+  consumer_offsets, installation, circulation, circulation_positions
   TO pointstream_writer;
 GRANT DELETE ON debts, budget_leases TO pointstream_writer;
 -- To lock the table while a version is registered; it allows no change of rows.
@@ -475,8 +511,8 @@ GRANT INSERT ON dead_letter_actions, dead_letter_acceptances TO pointstream_oper
 -- migrate:down
 
 DROP VIEW dead_letter_states;
-DROP TABLE import_reverts, imports, adjustment_decisions, adjustment_proposals, adjustments, circulation,
+DROP TABLE import_reverts, imports, adjustment_decisions, adjustment_proposals, adjustments, reversed_events, circulation,
   circulation_positions, dead_letter_acceptances, dead_letter_actions, dead_letters, consumer_offsets, movements,
-  postings, consumed_events, streak_days, budget_leases, budgets, tallies, profiles, refunds, orders, debts, lots, accounts, shard_heads,
-  programs, installation;
+  postings, consumed_events, streak_days, budget_leases, budgets, tallies, profiles, refunds, orders, write_offs, debts,
+  lots, accounts, shard_heads, programs, installation;
 DROP FUNCTION refuse_change();

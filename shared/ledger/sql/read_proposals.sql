@@ -1,5 +1,6 @@
 -- Proposals with their decisions, newest first: one by its id, all, or those that wait for a decision.
-SELECT p.adjustment_id, p.member_id, p.wallet, p.points, p.expires_at, p.actor, p.role, p.reason, p.proposed_at,
+SELECT p.adjustment_id, p.member_id, p.wallet, p.points, p.expires_at, p.reverses_source, p.reverses_event_id, p.actor,
+       p.role, p.reason, p.proposed_at,
        d.decision, d.actor AS decided_by, d.why, d.decided_at
 FROM adjustment_proposals AS p
 LEFT JOIN adjustment_decisions AS d USING (adjustment_id)

@@ -17,6 +17,11 @@ class Flaw(NamedTuple):
 
 
 PLANTED = {
+    "something written off that no balance has": Flaw(
+        "INSERT INTO write_offs VALUES (:shard, 'alice', 1, 'points', 'o-0', 7)",
+        {"debts"},
+        "member alice: 7 points were let go and not made good, the account has 0 written off",
+    ),
     "a head that is ahead": Flaw(
         "UPDATE shard_heads SET pos = pos + 1 WHERE shard = :shard",
         {"positions"},
