@@ -65,7 +65,7 @@ class Term(NamedTuple):
     """What is known of a part of an expression.
 
     `path` is how it is called where it has a name, `place` what that stands for; `if_true` and `if_false` are the paths
-    that cannot be null where it is so.
+    that cannot be null where it is so. `variable` is the number of its token where it is a variable.
     """
 
     type: Type
@@ -73,13 +73,21 @@ class Term(NamedTuple):
     place: str = ""
     if_true: Paths = NONE
     if_false: Paths = NONE
+    variable: int | None = None
+
+
+JOINED = "__"
+"""What joins a variable and its field where they are one name."""
 
 
 class Reading(NamedTuple):
-    """What a condition mentions, like `order.paid` or `order.lines.sku`, and the steps that it takes at most."""
+    """What a condition mentions, like `order.paid` or `order.lines.sku`, the steps that it takes at most, and how it is
+    written where each field of a variable is a variable of its own, like `order__paid`: to hand over a record takes the
+    library some 2 µs, and a value a tenth of that."""
 
     mentions: Paths
     steps: int
+    flat: str
 
 
 def read_condition(text: str, variables: Mapping[str, Type]) -> Reading:
@@ -94,7 +102,7 @@ def read_condition(text: str, variables: Mapping[str, Type]) -> Reading:
             f"it may take {steps:,} steps for the largest order, and at most {MAX_STEPS:,} will do; look at the lines"
             " once, and at fewer of their fields"
         )
-    return Reading(frozenset(reader.mentions), steps)
+    return Reading(frozenset(reader.mentions), steps, reader.flat(text))
 
 
 def _handing_over(mentions: set[str], variables: Mapping[str, Type]) -> int:
@@ -166,10 +174,13 @@ class _Reader:
         self._tokens = tokens
         self._next = 0
         self._scope = {name: Term(kind, name, name) for name, kind in variables.items()}
+        self._variables = variables
         self._some: Paths = NONE
         """The paths that cannot be null here."""
         self._times = 1
         self._depth = 0
+        self._spans: list[tuple[int, int, str]] = []
+        """From where to where the text has what is to be written otherwise, and how."""
         self.mentions: set[str] = set()
         self.steps = 0
 
@@ -178,6 +189,22 @@ class _Reader:
         if self._tokens[self._next].kind != "end":
             raise self._unexpected()
         self._must_be(term, Base.TRUTH, "the condition")
+
+    def flat(self, text: str) -> str:
+        """The text that was read, with each field of a variable under one name."""
+        for begin, end, instead in sorted(self._spans, reverse=True):
+            text = text[:begin] + instead + text[end:]
+        return text
+
+    def _flatten(self, variable: int, name: str) -> None:
+        """`variable.name`, of which `name` was just read: brackets may stand between the two."""
+        for number, instead in (
+            (variable, f"{self._tokens[variable].text}{JOINED}{name}"),
+            (self._next - 2, ""),
+            (self._next - 1, ""),
+        ):
+            token = self._tokens[number]
+            self._spans.append((token.column - 1, token.column - 1 + len(token.text), instead))
 
     # What the grammar has, from the loosest to the tightest.
 
@@ -282,7 +309,8 @@ class _Reader:
             return self._function(token.text)
         if token.text not in self._scope:
             raise InvalidConditionError(f"{token.text!r} is not known; there are {', '.join(self._scope)}")
-        return self._scope[token.text]
+        term = self._scope[token.text]
+        return term._replace(variable=self._next - 1) if token.text in self._variables else term
 
     # Names, lists and functions.
 
@@ -295,6 +323,8 @@ class _Reader:
                 raise InvalidConditionError(f"{called} is {term.type.base}, and has no {name!r}")
             raise InvalidConditionError(f"{called} has no {name!r}; it has {', '.join(term.type.fields)}")
         self._spend(1 + ITEM_STEPS * kind.most)
+        if term.variable is not None:
+            self._flatten(term.variable, name)
         place = f"{term.place}.{name}"
         self.mentions.add(place)
         return Term(kind, None if term.path is None else f"{term.path}.{name}", place)
@@ -356,7 +386,7 @@ class _Reader:
         """`list.exists(each, condition)`: the condition is read once, and counted for every item."""
         self._must_be(term, Base.LIST, f"what stands before .{name}")
         each = self._name()
-        if each in self._scope or each in _CONSTANTS or each == "in":
+        if each in self._scope or each in _CONSTANTS or each == "in" or JOINED in each:
             raise InvalidConditionError(f"{each!r} has a meaning already; call the item otherwise")
         self._expect(",")
         scope, times, some = self._scope, self._times, self._some

@@ -3,15 +3,19 @@
 Only what a condition mentions is handed to the library: to make all of an order would cost more than to ask about it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, InstanceOf, WithJsonSchema
 
 from shared.contracts.condition_reading import (
+    JOINED,
     MAX_CHARS,
     NUMBER,
     TEXT,
@@ -89,15 +93,22 @@ class CelCondition:
     steps: int = field(compare=False, repr=False)
     """What it takes at most."""
     program: "Program" = field(compare=False, repr=False)
+    values: tuple[tuple[str, str, str], ...] = field(init=False, compare=False, repr=False)
+    """The variables that the program has of it: how each is called there, and of what it is which field."""
+
+    def __post_init__(self) -> None:
+        paths = [mention.split(".") for mention in self.mentions]
+        values = tuple((JOINED.join(path), path[0], path[1]) for path in paths if len(path) == 2)
+        object.__setattr__(self, "values", values)
 
     @property
     def asks_who(self) -> bool:
-        return any(mention.startswith("member.") for mention in self.mentions)
+        return any(root == "member" for _, root, _ in self.values)
 
     def holds(self, activation: Activation) -> bool:
         context = activation.made.get(self.mentions)
         if context is None:
-            context = activation.made[self.mentions] = _context(activation, self.mentions)
+            context = activation.made[self.mentions] = self._context(activation)
         try:
             answer = self.program.execute(context)  # type: ignore[arg-type]  # `made` keeps whatever it is given
         except Exception as error:
@@ -106,23 +117,27 @@ class CelCondition:
             return answer
         raise ConditionError(f"{self.expression}: the answer is {answer!r}, and should be true or false")
 
+    def _context(self, activation: Activation) -> "Context":
+        made: dict[str, Any] = {called: _value(activation, root, name) for called, root, name in self.values}
+        if _LINES in made:
+            made[_LINES] = _lines(made[_LINES], self.mentions)
+        return _cel().Context(made)  # type: ignore[no-any-return]
 
-def _context(activation: Activation, mentions: Paths) -> "Context":
-    from cel import Context  # noqa: PLC0415 - it takes 150 ms, and most programs have no condition
 
-    made: dict[str, dict[str, Any]] = {}
-    of_lines = [mention.removeprefix("order.lines.") for mention in mentions if mention.startswith("order.lines.")]
-    for mention in mentions:
-        root, _, name = mention.partition(".")
-        value = made.setdefault(root, {})
-        if "." not in name:
-            value[name] = _value(activation, root, name)
-    if of_lines:
-        lines: Any = made["order"]["lines"]
-        made["order"]["lines"] = [{name: line[name] for name in of_lines} for line in lines]
-    elif "order" in made and "lines" in made["order"]:
-        made["order"]["lines"] = [None] * len(made["order"]["lines"])
-    return Context(made)
+@cache
+def _cel() -> ModuleType:
+    """The library. It takes 150 ms to import, and most programs have no condition."""
+    return import_module("cel")
+
+
+_LINES = f"order{JOINED}lines"
+
+
+def _lines(lines: Sequence[Mapping[str, object]], mentions: Paths) -> list[dict[str, object] | None]:
+    """The lines of an order with the fields that are mentioned."""
+    prefix = "order.lines."
+    names = [mention.removeprefix(prefix) for mention in mentions if mention.startswith(prefix)]
+    return [{name: line[name] for name in names} or None for line in lines]
 
 
 def _value(activation: Activation, root: str, name: str) -> object:
@@ -197,10 +212,8 @@ _SAMPLES_OF_BEHAVIOURS: Samples = {
 def _compiled(text: str, variables: Mapping[str, Type], samples: Samples) -> CelCondition:
     """Check a condition, by reading it and by asking it about samples. Raises `InvalidConditionError`."""
     reading = read_condition(text, variables)
-    from cel import compile as compile_cel  # noqa: PLC0415 - see _context
-
     try:
-        program = compile_cel(text)
+        program = _cel().compile(reading.flat)
     except Exception as error:
         raise InvalidConditionError(f"it is no CEL: {error}") from error
     condition = CelCondition(text, reading.mentions, reading.steps, program)

@@ -1,16 +1,20 @@
-"""Accrual: what the rules give for an order, and how it is allotted to the lines (SEMANTICS, Accrual)."""
+"""Accrual: what the rules give for an order, and how it is allotted to the lines (SEMANTICS, Accrual).
+
+Of all that is done for an order this is done most often, so it is written in plain loops over lists of integers: those
+gain most where the core is compiled (docs/adr/0017).
+"""
 
 from collections.abc import Mapping, Sequence
-from typing import assert_never
+from typing import Final, assert_never
 
 from shared.domain.condition import Activation
 from shared.domain.facts import Order, OrderLine
-from shared.domain.filters import Match
+from shared.domain.filters import OfLine
 from shared.domain.ids import RuleId
 from shared.domain.member import NOBODY, Profile
 from shared.domain.model import BALANCE_LIMIT, RatedOrder
 from shared.domain.multiplier import ONE, Factor, Multiplier, Stacking
-from shared.domain.program import Base, Choice, PerItem, Program, Rate, Rule, Step, Threshold
+from shared.domain.program import Base, Choice, Earning, PerItem, Program, Rate, Rule, Selection, Step, Threshold
 
 Factors = Sequence[tuple[Multiplier, Factor]]
 """By what multipliers an order is multiplied, in the order in which they stack."""
@@ -18,16 +22,24 @@ Factors = Sequence[tuple[Multiplier, Factor]]
 Parts = Sequence[tuple[Multiplier, int]]
 """How many of the points that a rule gives each multiplier has added."""
 
-Count = tuple[int, Sequence[int], int, Parts]
+Count = tuple[int, list[int], int, Parts]
 """The points that a rule gives for an order; by line, what they would be without its limit; how many its limit has
 taken; and the parts of those that it gives. A plain tuple: one is made for most rules of every order."""
 
-Gain = tuple[Rule, int, Sequence[int], int, Parts]
+Gain = tuple[Rule, int, list[int], int, Parts]
 """A rule that gives some points, and its count."""
 
-NO_POINTS: Count = (0, (), 0, ())
+Weighed = tuple[list[int], int]
+"""What of each line some rules count, and the sum."""
 
-NOTHING: Mapping[RuleId, int] = {}
+# Looking a member up in its enum costs more than all else that is done with it here.
+BEST: Final = Choice.BEST
+
+NO_POINTS: Final[Count] = (0, [], 0, ())
+
+NOTHING: Final[Mapping[RuleId, int]] = {}
+
+NOTHING_COUNTED: Final[Mapping[RuleId, Sequence[int]]] = {}
 
 
 def rate(
@@ -44,18 +56,24 @@ def rate(
     `about` the order, which keeps whether one of them failed; without it none is, and none holds.
     """
     bases = bases_of(order, program.base)
-    scale = 10**order.exponent
+    scale: int = 10**order.exponent
     factors = _factors(order, program, profile, about) if program.multipliers else ()
     gains: list[Gain] = []
-    counted: dict[int, Count] = {}
-    for rule, like in program.alike:
+    weighed: list[Weighed | None] = [None] * len(program.selections)
+    counted: list[Count | None] = [None] * len(program.rules)
+    for rule, like, selection in program.alike:
         if not (rule.every_order or rule.looks_at(order, first_order=first_order, about=about)):
             continue
-        found = counted.get(like)
+        found = counted[like]
         if found is None:
-            found = counted[like] = _count(rule, order.lines, bases, scale, program.stacking, factors)
-        if found[0]:
-            gains.append((rule, *found))
+            of_lines = weighed[selection]
+            if of_lines is None:
+                of_lines = weighed[selection] = _weigh(program.selections[selection], order.lines, bases)
+            weights, total = of_lines
+            found = counted[like] = _count(rule, weights, total, scale, program.stacking, factors)
+        points, by_line, lost, parts = found
+        if points:
+            gains.append((rule, points, by_line, lost, parts))
     if program.groups:
         gains = _one_of_each_group(gains, program.groups)
     granted = [(rule, points) for rule, points, _, _, _ in gains]
@@ -64,7 +82,7 @@ def rate(
     return _frozen(order, program, bases, gains), granted
 
 
-def _frozen(order: Order, program: Program, bases: Sequence[int], gains: list[Gain]) -> RatedOrder:
+def _frozen(order: Order, program: Program, bases: list[int], gains: list[Gain]) -> RatedOrder:
     lines = order.lines
     return RatedOrder(
         order.order_id,
@@ -79,12 +97,10 @@ def _frozen(order: Order, program: Program, bases: Sequence[int], gains: list[Ga
         [line["paid"] for line in lines],
         bases,
         {rule.rule_id: by_line for rule, _, by_line, _, _ in gains},
-        {rule.rule_id: points for rule, _, _, points, _ in gains if points} if program.limits else NOTHING,
-        {
-            rule.rule_id: _of_lines(rule.match, lines, bases)
-            for rule, *_ in gains
-            if rule.match.of_line and isinstance(rule.earning, Threshold)
-        },
+        {rule.rule_id: lost for rule, _, _, lost, _ in gains if lost} if program.limits else NOTHING,
+        {rule.rule_id: _of_lines(rule.match.of_line, lines, bases) for rule, _, _, _, _ in gains if rule.counts_some}
+        if program.thresholds_of_some
+        else NOTHING_COUNTED,
     )
 
 
@@ -96,14 +112,13 @@ def _factors(order: Order, program: Program, profile: Profile, about: Activation
 
 def _one_of_each_group(gains: list[Gain], groups: Mapping[str, Choice]) -> list[Gain]:
     """What is left when of each exclusive group only the chosen rule gives."""
-    chosen: dict[str, Gain] = {}
-    for gain in gains:
-        rule, points, *_ = gain
+    chosen: dict[str, tuple[Rule, int]] = {}
+    for rule, points, _, _, _ in gains:
         if rule.group is not None:
-            before = chosen.setdefault(rule.group, gain)
-            if groups[rule.group] is Choice.BEST and points > before[1]:
-                chosen[rule.group] = gain
-    return [gain for gain in gains if gain[0].group is None or chosen[gain[0].group] is gain]
+            before = chosen.get(rule.group)
+            if before is None or (groups[rule.group] is BEST and points > before[1]):
+                chosen[rule.group] = (rule, points)
+    return [gain for gain in gains if gain[0].group is None or chosen[gain[0].group][0] is gain[0]]
 
 
 def _by_part(rule: Rule, points: int, parts: Parts, program: Program) -> list[tuple[Rule, int]]:
@@ -113,27 +128,21 @@ def _by_part(rule: Rule, points: int, parts: Parts, program: Program) -> list[tu
     return [(named, part) for named, part in ((rule, own), *added) if part]
 
 
-def _count(
-    rule: Rule, lines: Sequence[OrderLine], bases: Sequence[int], scale: int, stacking: Stacking, factors: Factors
-) -> Count:
-    """The points that a rule gives for the lines that it counts, when `factors` multiply the order."""
-    earning = rule.earning
-    weights = [line["quantity"] for line in lines] if isinstance(earning, PerItem) else bases
-    if rule.match.of_line:
-        weights = _of_lines(rule.match, lines, weights)
-    total = sum(weights)
-    # A line earns unit / per, exactly, for each 1 of its weight.
-    match earning:
-        case Rate(unit, per):
-            per *= scale
-        case PerItem(unit):
-            per = 1
-        case Step(every, points):
-            unit, per = total // every * points, total or 1
-        case Threshold(at_least, points):
-            unit, per = points if total >= at_least else 0, total or 1
-        case _:
-            assert_never(earning)
+def _weigh(selection: Selection, lines: Sequence[OrderLine], bases: list[int]) -> Weighed:
+    """What of each line a selection counts, and the sum."""
+    of_line, pieces = selection
+    weights = [line["quantity"] for line in lines] if pieces else bases
+    if of_line:
+        weights = _of_lines(of_line, lines, weights)
+    total = 0
+    for weight in weights:
+        total += weight
+    return weights, total
+
+
+def _count(rule: Rule, weights: list[int], total: int, scale: int, stacking: Stacking, factors: Factors) -> Count:
+    """The points that a rule gives for lines that weigh `total` together, when `factors` multiply the order."""
+    unit, per = _quota(rule.earning, total, scale)
     parts: Parts = ()
     if factors:
         unit, per, parts = _multiplied(rule, total, unit, per, stacking, factors)
@@ -142,11 +151,24 @@ def _count(
         return NO_POINTS
     if points < rule.at_least:
         points, unit, per = rule.at_least, rule.at_least, total
-    by_line = allot(points, weights if unit == 1 else [weight * unit for weight in weights], per)
+    by_line = allot(points, weights, unit, per)
     # What no account may hold is not trimmed: the order is refused for it.
     if rule.at_most is None or not rule.at_most < points <= BALANCE_LIMIT:
         return points, by_line, 0, parts
     return rule.at_most, by_line, points - rule.at_most, _trim(parts, points - rule.at_most)
+
+
+def _quota(earning: Earning, total: int, scale: int) -> tuple[int, int]:
+    """(unit, per): a line earns unit / per, exactly, for each 1 of its weight."""
+    if isinstance(earning, Rate):
+        return earning.numerator, earning.denominator * scale
+    if isinstance(earning, PerItem):
+        return earning.points, 1
+    if isinstance(earning, Step):
+        return total // earning.every * earning.points, total or 1
+    if isinstance(earning, Threshold):
+        return earning.points if total >= earning.at_least else 0, total or 1
+    assert_never(earning)
 
 
 def _multiplied(
@@ -176,9 +198,9 @@ def _trim(parts: Parts, trimmed: int) -> Parts:
     return left[::-1]
 
 
-def _of_lines(match: Match, lines: Sequence[OrderLine], amounts: Sequence[int]) -> Sequence[int]:
-    """The amounts of the lines that match, and 0 for the others."""
-    for name, values, wanted in match.of_line:
+def _of_lines(of_line: OfLine, lines: Sequence[OrderLine], amounts: list[int]) -> list[int]:
+    """The amounts of the lines that have what is asked, and 0 for the others."""
+    for name, values, wanted in of_line:
         amounts = [
             amount if (line[name] in values) is wanted else 0 for line, amount in zip(lines, amounts, strict=True)
         ]
@@ -204,24 +226,30 @@ def _with_shipping(bases: list[int], shipping: int) -> list[int]:
     total = sum(bases)
     if total == 0:
         return [shipping, *bases[1:]]
-    shares = allot(shipping, [shipping * base for base in bases], total)
-    return [base + share for base, share in zip(bases, shares, strict=True)]
+    return [base + share for base, share in zip(bases, allot(shipping, bases, shipping, total), strict=True)]
 
 
-def allot(points: int, quotas: Sequence[int], divisor: int) -> list[int]:
-    """Split `points` = ⌊Σ quotas / divisor⌋ by largest remainder over the quotas, ties to the lower index.
+def allot(points: int, weights: list[int], unit: int, per: int) -> list[int]:
+    """Split `points` = ⌊Σ weights × unit / per⌋ by largest remainder over the weights, ties to the lower index.
 
     A rule's points are rounded once, down, on the exact product for all lines; this brings them to the lines.
     """
-    shares = [quota // divisor for quota in quotas]
-    left = points - sum(shares)
-    if left == 0:
-        return shares
-    remainders = [quota % divisor for quota in quotas]
-    if left == 1:  # as for most orders: no need to sort
-        shares[remainders.index(max(remainders))] += 1
-        return shares
-    # Sorting is stable also in reverse: of equal remainders the lower line comes first.
-    for index in sorted(range(len(quotas)), key=remainders.__getitem__, reverse=True)[:left]:
-        shares[index] += 1
+    shares: list[int] = []
+    left = points
+    most, first = -1, 0
+    for place, weight in enumerate(weights):
+        quota = weight * unit
+        share = quota // per
+        shares.append(share)
+        left -= share
+        remainder = quota - share * per
+        if remainder > most:
+            most, first = remainder, place
+    if left == 1:  # as for most orders
+        shares[first] += 1
+    elif left:
+        remainders = [weight * unit % per for weight in weights]
+        # Sorting is stable also in reverse: of equal remainders the lower line comes first.
+        for place in sorted(range(len(weights)), key=remainders.__getitem__, reverse=True)[:left]:
+            shares[place] += 1
     return shares

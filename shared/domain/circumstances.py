@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal, TypedDict, assert_never
+from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
 from shared.domain.condition import Activation, Condition
 from shared.domain.facts import Order
@@ -27,6 +27,17 @@ class Asked(StrEnum):
     BIRTHDAY = "birthday"
     UNMET = "unmet"
     """Whether its condition holds."""
+
+
+# Looking a member up in its enum costs more than all else that is done with it here.
+BRAND: Final = Asked.BRAND
+SKU: Final = Asked.SKU
+CHANNEL: Final = Asked.CHANNEL
+STORE: Final = Asked.STORE
+PAYMENT_METHOD: Final = Asked.PAYMENT_METHOD
+FIRST_ORDER: Final = Asked.FIRST_ORDER
+TIER: Final = Asked.TIER
+BIRTHDAY: Final = Asked.BIRTHDAY
 
 
 class Circumstances(TypedDict, total=False):
@@ -76,44 +87,46 @@ def circumstances_of(
     """What held for an order, as far as the program asks; `about` has the answers of its conditions."""
     held: Circumstances = {}
     for asked in program.asks:
-        match asked:
-            case Asked.BRAND | Asked.SKU:
-                _add_by_line(held, asked, order)
-            case Asked.CHANNEL:
-                held["channel"] = order.channel
-            case Asked.STORE:
-                held["store"] = order.store
-            case Asked.PAYMENT_METHOD:
-                held["payment_method"] = order.payment_method
-            case Asked.FIRST_ORDER:
-                held["first_order"] = first_order
-            case Asked.TIER:
-                held["tier"] = profile.tier
-            case Asked.BIRTHDAY:
-                held["birthday"] = profile.has_birthday_on(program.calendar.day_of(order.occurred_at))
-            case Asked.UNMET:
-                held["unmet"] = _unmet(program, about)
-            case _:
-                assert_never(asked)
+        if asked is BRAND:
+            held["brand"] = [line["brand"] for line in order.lines]
+        elif asked is SKU:
+            held["sku"] = [line["sku"] for line in order.lines]
+        elif asked is CHANNEL:
+            held["channel"] = order.channel
+        elif asked is STORE:
+            held["store"] = order.store
+        elif asked is PAYMENT_METHOD:
+            held["payment_method"] = order.payment_method
+        elif asked is FIRST_ORDER:
+            held["first_order"] = first_order
+        else:
+            _add_who_and_when(held, asked, order, program, profile, about)
     return held
 
 
-def _add_by_line(held: Circumstances, asked: Literal[Asked.BRAND, Asked.SKU], order: Order) -> None:
-    if asked is Asked.BRAND:
-        held["brand"] = [line["brand"] for line in order.lines]
+def _add_who_and_when(
+    held: Circumstances,
+    asked: Literal[Asked.TIER, Asked.BIRTHDAY, Asked.UNMET],
+    order: Order,
+    program: "Program",
+    profile: Profile,
+    about: Activation | None,
+) -> None:
+    if asked is TIER:
+        held["tier"] = profile.tier
+    elif asked is BIRTHDAY:
+        held["birthday"] = profile.has_birthday_on(program.calendar.day_of(order.occurred_at))
     else:
-        held["sku"] = [line["sku"] for line in order.lines]
+        held["unmet"] = {} if about is None else _unmet(program.conditions, about)
 
 
-def _unmet(program: "Program", about: Activation | None) -> dict[str, bool]:
-    if about is None:
-        return {}
-    parts: list[tuple[str, Condition | None]] = [
-        *((rule.rule_id, rule.when) for rule in program.rules),
-        *((multiplier.multiplier_id, multiplier.when) for multiplier in program.multipliers),
-    ]
-    answers = {name: about.answers.get(when.expression, True) for name, when in parts if when is not None}
-    return {name: answer is None for name, answer in answers.items() if not answer}
+def _unmet(conditions: Sequence[tuple[str, "Condition"]], about: Activation) -> dict[str, bool]:
+    unmet: dict[str, bool] = {}
+    for name, condition in conditions:
+        answer = about.answers.get(condition.expression, True)
+        if not answer:
+            unmet[name] = answer is None
+    return unmet
 
 
 def _asked_by_match(match: Match) -> list[Asked]:

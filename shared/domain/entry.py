@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Final
 
 from shared.domain.facts import EventRef
 from shared.domain.ids import LotId, OrderId, ProgramVersion, RuleId, Wallet
@@ -21,10 +22,13 @@ from shared.domain.program import Validity, WalletPolicy
 from shared.domain.time import Instant
 
 # Looking a member up in its enum costs more than all else that is done with it here.
-ISSUED, PENDING, AVAILABLE = Bucket.ISSUED, Bucket.PENDING, Bucket.AVAILABLE
-EXPIRED, DEBT = Bucket.EXPIRED, Bucket.DEBT
+ISSUED: Final = Bucket.ISSUED
+PENDING: Final = Bucket.PENDING
+AVAILABLE: Final = Bucket.AVAILABLE
+EXPIRED: Final = Bucket.EXPIRED
+DEBT: Final = Bucket.DEBT
 
-NO_DUE = Validity(None, None)
+NO_DUE: Final = Validity(None, None)
 """Points that are there at once and for ever."""
 
 

@@ -101,7 +101,7 @@ PLAIN = Base(tax=False, paid_in_points=False, shipping=False)
 
 def basis_of(order: Order, program: Program, profile: Profile, *, first_order: bool) -> Basis:
     """The basis of an order that is at hand."""
-    about = Activation(order, profile, program.calendar) if program.conditional else None
+    about = Activation(order, profile, program.calendar) if program.conditions else None
     if about is not None:
         rate(order, program, profile, first_order, about)  # asks what is asked of such an order
     held = circumstances_of(order, program, profile, first_order=first_order, about=about)

@@ -11,6 +11,10 @@ from shared.domain.time import Instant
 LineField = Literal["category", "brand", "sku"]
 
 
+OfLine = tuple[tuple[LineField, frozenset[str], bool], ...]
+"""Of which fields a line must have one of which values to count (True), or none of them (False)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """To what a rule applies. None means any; a line or an order that lacks the field has none of the values."""
@@ -24,9 +28,8 @@ class Match:
     channels: frozenset[str] | None = None
     stores: frozenset[str] | None = None
     payment_methods: frozenset[str] | None = None
-    of_line: tuple[tuple[LineField, frozenset[str], bool], ...] = field(init=False)
-    """Of which fields a line must have one of which values to count (True), or none of them (False), out of an order
-    that counts."""
+    of_line: OfLine = field(init=False)
+    """What a line must have to count, out of an order that counts."""
     every_order: bool = field(init=False)
     """Whether any order will do."""
 
@@ -89,12 +92,10 @@ Days = Birthday | DaysOfMonth | Weekdays
 
 def is_on(days: Days, day: date, profile: Profile) -> bool:
     """Whether a local day is one of them, for a member."""
-    match days:
-        case Birthday():
-            return profile.has_birthday_on(day)
-        case DaysOfMonth(numbers):
-            return day.day in numbers
-        case Weekdays(numbers):
-            return day.weekday() in numbers
-        case _:
-            assert_never(days)
+    if isinstance(days, Birthday):
+        return profile.has_birthday_on(day)
+    if isinstance(days, DaysOfMonth):
+        return day.day in days.days
+    if isinstance(days, Weekdays):
+        return day.weekday() in days.days
+    assert_never(days)

@@ -74,7 +74,7 @@ and what that comes to. A plain tuple: one is made for every order."""
 
 def _earn(order: Order, program: Program, account: Account, leases: Leases) -> _Earned:
     first_order = not account.has_orders
-    about = Activation(order, account.profile, program.calendar) if program.conditional else None
+    about = Activation(order, account.profile, program.calendar) if program.conditions else None
     rated, granted = rate(order, program, account.profile, first_order, about)
     if program.asks:
         rated.circumstances = circumstances_of(order, program, account.profile, first_order=first_order, about=about)
@@ -109,21 +109,36 @@ def _within(allowance: Allowance, rated: RatedOrder, granted: Sequence[tuple[Rul
     return given
 
 
+_LotKey = tuple[Wallet, Validity, str | None]
+"""What points have to share to make one lot: the wallet, when they fall due, and for what they wait."""
+
+_Grants = list[tuple[RuleId | None, int]]
+
+
 def _issue(
     entry: Entry, order: Order, granted: Sequence[tuple[Rule, int]], program: Program, tallies: Tallies
 ) -> tuple[LotId, ...]:
     """Issue what the rules gave: grants of one wallet that fall due together make one lot. Returns the lots."""
-    by_lot: dict[tuple[Wallet, Validity, str | None], list[tuple[RuleId | None, int]]] = {}
+    by_lot: dict[_LotKey, _Grants] = {}
+    by_kind: dict[int, _Grants] = {}
+    for rule, points in granted:
+        kind = program.lot_kinds[rule.of]
+        grants = by_kind.get(kind)
+        if grants is None:
+            grants = by_kind[kind] = by_lot.setdefault(_lot_key(rule, order, program, tallies), [])
+        grants.append((rule.rule_id, points))
+    lots: list[LotId] = []
+    for (wallet, validity, waits_for), grants in by_lot.items():
+        lot_id = entry.issue(program.wallets[wallet], validity, grants, order.order_id, waits_for)
+        if lot_id is not None:
+            lots.append(lot_id)
+    return tuple(lots)
+
+
+def _lot_key(rule: Rule, order: Order, program: Program, tallies: Tallies) -> _LotKey:
     paid_at = order.occurred_at
     day = program.calendar.day_of(paid_at)
-    for rule, points in granted:
-        waits_for = None if rule.pending is None else rule.pending.until
-        validity = program.validity(rule, paid_at, day)
-        if waits_for is not None and tallies.get(told_before(waits_for, order.order_id)):
-            waits_for, validity = None, program.from_day(program.wallets[rule.wallet], day)
-        by_lot.setdefault((rule.wallet, validity, waits_for), []).append((rule.rule_id, points))
-    lots = [
-        entry.issue(program.wallets[wallet], validity, grants, order.order_id, waits_for)
-        for (wallet, validity, waits_for), grants in by_lot.items()
-    ]
-    return tuple([lot_id for lot_id in lots if lot_id is not None])
+    waits_for = None if rule.pending is None else rule.pending.until
+    if waits_for is not None and tallies.get(told_before(waits_for, order.order_id)):
+        return rule.wallet, program.from_day(program.wallets[rule.wallet], day), None
+    return rule.wallet, program.validity(rule, paid_at, day), waits_for

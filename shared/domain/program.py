@@ -1,7 +1,7 @@
 """The program: which rules give points, in which wallets, from when and for how long. Versioned, and pure data."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import StrEnum
@@ -10,7 +10,7 @@ from typing import NamedTuple, assert_never
 from shared.domain.circumstances import Asked, asked_by
 from shared.domain.condition import Activation, Condition
 from shared.domain.facts import Order
-from shared.domain.filters import Birthday, Match, Window
+from shared.domain.filters import Birthday, Match, OfLine, Window
 from shared.domain.ids import MultiplierId, ProgramVersion, RuleId, Wallet
 from shared.domain.multiplier import ByTier, Multiplier, Stacking
 from shared.domain.program_behaviours import BehaviourRule, Task
@@ -118,6 +118,10 @@ class Choice(StrEnum):
     """The one that gives the most; of equal ones the first in the program's order."""
 
 
+Selection = tuple[OfLine, bool]
+"""What a rule counts of an order: the lines that have what is asked, by their pieces or else by their money."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """Gives points of `wallet` for what matches, in orders that are paid `during` a time (None: always).
@@ -140,6 +144,8 @@ class Rule:
     when: Condition | None = None
     every_order: bool = field(init=False)
     """Whether it looks at any order, whoever pays it and when."""
+    counts_some: bool = field(init=False)
+    """Whether it asks for a threshold that only some lines of an order count towards."""
     of: RuleId = field(init=False)
     """The rule itself, also where this is what a multiplier adds to it, by the name that the journal has for that."""
 
@@ -147,6 +153,12 @@ class Rule:
         object.__setattr__(self, "of", RuleId(self.rule_id.partition("/")[0]))
         every_order = self.match.every_order and self.during is None and self.when is None and not self.first_order
         object.__setattr__(self, "every_order", every_order)
+        object.__setattr__(self, "counts_some", bool(self.match.of_line) and isinstance(self.earning, Threshold))
+
+    @property
+    def selection(self) -> Selection:
+        """What it counts of an order."""
+        return self.match.of_line, isinstance(self.earning, PerItem)
 
     def looks_at(self, order: Order, *, first_order: bool, about: Activation | None) -> bool:
         """Whether the order was paid in its time, where and how it has to be, and is the first one if it has to be;
@@ -227,15 +239,22 @@ class Program:
     behaviours: tuple[BehaviourRule, ...] = ()
     streaks: tuple[Streak, ...] = ()
     tasks: tuple[Task, ...] = ()
-    alike: tuple[tuple[Rule, int], ...] = field(init=False, compare=False)
-    """Each rule with the number of the first that earns the same out of the same lines: what one gives, the other gives
-    too, and it is computed once an order. Growth mostly counts as the points do."""
+    selections: tuple[Selection, ...] = field(init=False, compare=False)
+    """What its rules count: each is summed up once an order, however many rules count it."""
+    alike: tuple[tuple[Rule, int, int], ...] = field(init=False, compare=False)
+    """Each rule with the number of the first that earns the same out of the same lines, and that of its selection: what
+    one gives, the other gives too, and it is computed once an order. Growth mostly counts as the points do."""
+    lot_kinds: Mapping[RuleId, int] = field(init=False, compare=False)
+    """Of each rule the number of the first whose points go into the same wallet and wait alike: points of one kind that
+    an order gives fall due together, and when that is is found once."""
+    thresholds_of_some: bool = field(init=False, compare=False)
+    """Whether a rule asks for a threshold that only some lines count towards."""
     limits: bool = field(init=False, compare=False)
     """Whether a rule gives no more than so many points for an order."""
     asks: tuple[Asked, ...] = field(init=False, compare=False)
     """What rules and multipliers ask about an order beside its lines and amounts."""
-    conditional: bool = field(init=False, compare=False)
-    """Whether a rule for orders, or a multiplier, has a condition."""
+    conditions: tuple[tuple[str, Condition], ...] = field(init=False, compare=False)
+    """The rules for orders and the multipliers that have a condition, by their ids."""
     _validity_by_day: dict[tuple[RuleId, date], Validity] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
@@ -246,29 +265,38 @@ class Program:
             for rule in self.rules
             if rule.rule_id in by.rules
         }
+        selections: dict[Selection, int] = {}
         first: dict[object, int] = {}
-        alike = [(rule, first.setdefault(self._what_counts(rule), number)) for number, rule in enumerate(self.rules)]
+        kinds: dict[object, int] = {}
+        alike: list[tuple[Rule, int, int]] = []
+        lot_kinds: dict[RuleId, int] = {}
+        for number, rule in enumerate(self.rules):
+            selection = selections.setdefault(rule.selection, len(selections))
+            alike.append((rule, first.setdefault(self._what_counts(rule), number), selection))
+            lot_kinds[rule.rule_id] = kinds.setdefault((rule.wallet, rule.pending), number)
         object.__setattr__(self, "multipliers", tuple(multipliers))
         object.__setattr__(self, "parts", parts)
+        object.__setattr__(self, "selections", tuple(selections))
         object.__setattr__(self, "alike", tuple(alike))
+        object.__setattr__(self, "lot_kinds", lot_kinds)
+        object.__setattr__(self, "thresholds_of_some", any(rule.counts_some for rule in self.rules))
         object.__setattr__(self, "limits", any(rule.at_most is not None for rule in self.rules))
         object.__setattr__(self, "asks", asked_by(self.rules, self.multipliers))
-        object.__setattr__(self, "conditional", any(True for _ in self._conditions()))
+        conditions = [
+            *((rule.rule_id, rule.when) for rule in self.rules if rule.when is not None),
+            *((by.multiplier_id, by.when) for by in self.multipliers if by.when is not None),
+        ]
+        object.__setattr__(self, "conditions", tuple(conditions))
 
     def _what_counts(self, rule: Rule) -> object:
         """All on which it depends how much the rule gives for an order that it looks at."""
         multipliers = tuple(by.multiplier_id for by in self.multipliers if rule.rule_id in by.rules)
         return rule.match.of_line, rule.earning, multipliers, rule.at_least, rule.at_most
 
-    def _conditions(self) -> Iterator[Condition]:
-        """The conditions about orders."""
-        parts: tuple[Rule | Multiplier, ...] = (*self.rules, *self.multipliers)
-        return (part.when for part in parts if part.when is not None)
-
     @property
     def asks_who(self) -> bool:
         """Whether what it gives for orders depends on the member's profile."""
-        if any(condition.asks_who for condition in self._conditions()):
+        if any(condition.asks_who for _, condition in self.conditions):
             return True
         return any(isinstance(by.factor, ByTier) or isinstance(by.days, Birthday) for by in self.multipliers)
 

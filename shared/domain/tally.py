@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import date, timedelta
 from enum import StrEnum
-from typing import NamedTuple, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from shared.domain.filters import Window
 from shared.domain.ids import OrderId
@@ -34,21 +34,27 @@ class Period(StrEnum):
     EVER = "ever"
 
 
+# Looking a member up in its enum costs more than all else that is done with it here.
+DAY: Final = Period.DAY
+WEEK: Final = Period.WEEK
+MONTH: Final = Period.MONTH
+CAMPAIGN: Final = Period.CAMPAIGN
+EVER: Final = Period.EVER
+
+
 def first_day(per: Period, during: Window | None, day: date, calendar: Calendar) -> date | None:
     """The first day of the period in which what happens on a local day counts; None for ever."""
-    match per:
-        case Period.DAY:
-            return day
-        case Period.WEEK:
-            return day - timedelta(days=day.weekday())
-        case Period.MONTH:
-            return day.replace(day=1)
-        case Period.CAMPAIGN:
-            return None if during is None else calendar.day_of(during.begins_at)
-        case Period.EVER:
-            return None
-        case _:
-            assert_never(per)
+    if per is DAY:
+        return day
+    if per is WEEK:
+        return day - timedelta(days=day.weekday())
+    if per is MONTH:
+        return day.replace(day=1)
+    if per is CAMPAIGN:
+        return None if during is None else calendar.day_of(during.begins_at)
+    if per is EVER:
+        return None
+    assert_never(per)
 
 
 def told_before(behaviour: str, order_id: OrderId) -> TallyKey:

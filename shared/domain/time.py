@@ -7,19 +7,20 @@ that turns the one into the other.
 
 from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from typing import NewType
+from typing import Final, NewType
 
 Instant = NewType("Instant", int)
 """Microseconds since the first instant of the year 2000, UTC."""
 
-EPOCH = Instant(0)
+EPOCH: Final = Instant(0)
 """Before everything: no event may have happened earlier."""
 
-NEVER = Instant(2**63 - 1)
+NEVER: Final = Instant(2**63 - 1)
 """An instant that does not come by itself; PostgreSQL has it as infinity."""
 
-SECOND_US = 1_000_000
-DAY_US = 86_400 * SECOND_US
+SECOND_US: Final = 1_000_000
+HOUR_US: Final = 3_600 * SECOND_US
+DAY_US: Final = 24 * HOUR_US
 
 _UNIX_EPOCH_US = -946_684_800 * SECOND_US
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -62,16 +63,27 @@ def add_months(day: date, months: int) -> date:
 class Calendar:
     """The days of one zone. Results are kept, since events of one day ask the same question again and again."""
 
-    __slots__ = ("_days", "_starts", "zone")
+    __slots__ = ("_days", "_hours", "_starts", "_today", "zone")
 
     def __init__(self, zone: tzinfo) -> None:
         self.zone = zone
+        self._today: tuple[Instant, Instant, date] = (Instant(1), EPOCH, _EPOCH_DATE)
+        """The day that was asked for last: from when, until when, and which."""
+        self._hours: dict[int, int | None] = {}
         self._starts: dict[date, Instant] = {}
         self._days: dict[int, tuple[tuple[Instant, date], ...]] = {}
 
     def day_of(self, instant: Instant) -> date:
         """The local day at `instant`. A day that has begun does not end again: where a clock goes back over midnight,
         the hour that is repeated belongs to the new day."""
+        begins_at, ends_at, today = self._today
+        if begins_at <= instant < ends_at:
+            return today
+        day = self._day_of(instant)
+        self._today = (self.start_of(day), self.end_of(day), day)
+        return day
+
+    def _day_of(self, instant: Instant) -> date:
         utc_day = instant // DAY_US
         days = self._days.get(utc_day)
         if days is None:
@@ -118,7 +130,19 @@ class Calendar:
 
     def hour_of(self, instant: Instant) -> int:
         """What the hour hand shows at `instant`, 0 to 23."""
-        return self._local(instant).hour
+        number = instant // HOUR_US
+        if number not in self._hours:
+            self._hours[number] = self._offset(number)
+        offset_us = self._hours[number]
+        if offset_us is None:
+            return self._local(instant).hour
+        return (instant + offset_us) // HOUR_US % 24
+
+    def _offset(self, number: int) -> int | None:
+        """By how much local time is ahead during an hour of UTC, in microseconds; None where that changes in it."""
+        first, last = Instant(number * HOUR_US), Instant((number + 1) * HOUR_US - 1)
+        offsets = [(self._local(at) - _EPOCH.replace(tzinfo=None)) // _MICROSECOND - at for at in (first, last)]
+        return offsets[0] if offsets[0] == offsets[1] else None
 
     def _local(self, instant: Instant) -> datetime:
         return datetime_of(instant).astimezone(self.zone).replace(tzinfo=None)

@@ -195,7 +195,7 @@ def test_rules_that_count_alike_but_for_what_adjusts_them_are_counted_apart() ->
 def test_rules_that_count_alike_share_their_parts_and_not_their_names() -> None:
     rules = [BASE, BASE | {"id": "growth", "wallet": "growth"}]
     by = program(TIER, rules=rules)
-    assert [number for _, number in by.alike] == [0, 0]
+    assert [number for _, number, _ in by.alike] == [0, 0]
     expected = {"base": 99, "base/tier": 20, "growth": 99, "growth/tier": 20}
     assert granted(by, order(9990), SILVER) == expected
 
