@@ -97,7 +97,7 @@ def _frozen(order: Order, program: Program, bases: list[int], gains: list[Gain])
         [line["paid"] for line in lines],
         bases,
         {rule.rule_id: by_line for rule, _, by_line, _, _ in gains},
-        {rule.rule_id: lost for rule, _, _, lost, _ in gains if lost} if program.limits else NOTHING,
+        ({rule.rule_id: lost for rule, _, _, lost, _ in gains if lost} if program.limits else NOTHING) or NOTHING,
         {rule.rule_id: _of_lines(rule.match.of_line, lines, bases) for rule, _, _, _, _ in gains if rule.counts_some}
         if program.thresholds_of_some
         else NOTHING_COUNTED,

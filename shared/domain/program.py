@@ -17,6 +17,7 @@ from shared.domain.program_behaviours import BehaviourRule, Task
 from shared.domain.program_budgets import Budget
 from shared.domain.program_caps import Cap
 from shared.domain.streak import Streak
+from shared.domain.tally import TallyKey, first_day
 from shared.domain.time import DAY_US, NEVER, Calendar, Instant, add_months
 
 
@@ -255,7 +256,10 @@ class Program:
     """What rules and multipliers ask about an order beside its lines and amounts."""
     conditions: tuple[tuple[str, Condition], ...] = field(init=False, compare=False)
     """The rules for orders and the multipliers that have a condition, by their ids."""
-    _validity_by_day: dict[tuple[RuleId, date], Validity] = field(default_factory=dict, compare=False)
+    campaign_caps: bool = field(init=False, compare=False)
+    """Whether a cap holds only for what happens in a time."""
+    _validity_by_day: dict[tuple[RuleId, date], Validity] = field(init=False, compare=False)
+    _caps_by_day: dict[date, list[tuple[Cap, TallyKey | None]]] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         multipliers = sorted(self.multipliers, key=lambda multiplier: not isinstance(multiplier.factor, ByTier))
@@ -279,6 +283,9 @@ class Program:
         object.__setattr__(self, "selections", tuple(selections))
         object.__setattr__(self, "alike", tuple(alike))
         object.__setattr__(self, "lot_kinds", lot_kinds)
+        object.__setattr__(self, "_validity_by_day", {})
+        object.__setattr__(self, "_caps_by_day", {})
+        object.__setattr__(self, "campaign_caps", any(cap.during is not None for cap in self.caps))
         object.__setattr__(self, "thresholds_of_some", any(rule.counts_some for rule in self.rules))
         object.__setattr__(self, "limits", any(rule.at_most is not None for rule in self.rules))
         object.__setattr__(self, "asks", asked_by(self.rules, self.multipliers))
@@ -321,6 +328,18 @@ class Program:
             expiry = self.wallets[rule.wallet].expiry
             validity = self._validity_by_day[rule.rule_id, day] = self._of_day(rule.pending, expiry, day)
         return validity
+
+    def keyed_caps(self, day: date) -> list[tuple[Cap, TallyKey | None]]:
+        """The caps, each with where it counts what happens on a local day; None for one that holds for each order."""
+        keyed = self._caps_by_day.get(day)
+        if keyed is None:
+            keyed = self._caps_by_day[day] = [(cap, self._tally_key(cap, day)) for cap in self.caps]
+        return keyed
+
+    def _tally_key(self, cap: Cap, day: date) -> TallyKey | None:
+        if cap.per is None:
+            return None
+        return TallyKey(f"{cap.cap_id}:{cap.per}", first_day(cap.per, cap.during, day, self.calendar))
 
     def from_day(self, policy: WalletPolicy, day: date) -> Validity:
         """How long points of a wallet are good that are there at once, on a local day."""

@@ -1,6 +1,5 @@
 """What a program says of budgets: how much some rules may give all members together."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -40,7 +39,7 @@ class Budget:
     """
 
     budget_id: BudgetId
-    costs: Mapping[RuleId, int]
+    costs: dict[RuleId, int]
     unit: BudgetUnit
     size: int
     per: Period

@@ -1,6 +1,5 @@
 """What a program says of caps: how many points some rules may give a member in a period, or for an order."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -31,7 +30,7 @@ class Cap:
     points: int
     excess: Excess
     during: Window | None
-    costs: Mapping[RuleId, int] = field(init=False, compare=False)
+    costs: dict[RuleId, int] = field(init=False, compare=False)
     """What a point of each rule uses of it: one."""
 
     def __post_init__(self) -> None:

@@ -1,15 +1,15 @@
 """Room: how many of the points that an event would give fit into what caps and budgets have left."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeVar
 
 from shared.domain.ids import RuleId
 from shared.domain.program_caps import Excess
 
-Points = Mapping[RuleId, int]
+Points = dict[RuleId, int]
 """Points by rule, in the program's order."""
 
-NOTHING_CUT: Points = {}
+NOTHING_CUT: Final[Points] = {}
 
 Part = TypeVar("Part")
 
@@ -23,7 +23,7 @@ class Room:
 
     __slots__ = ("costs", "excess", "left", "short", "used")
 
-    def __init__(self, costs: Mapping[RuleId, int], excess: Excess, left: int) -> None:
+    def __init__(self, costs: dict[RuleId, int], excess: Excess, left: int) -> None:
         self.costs = costs
         self.excess = excess
         self.left = left
@@ -32,7 +32,10 @@ class Room:
 
     def units(self, points: Points) -> int:
         """What points would use of it."""
-        return sum([amount * self.costs[rule_id] for rule_id, amount in points.items() if rule_id in self.costs])
+        units = 0
+        for rule_id, amount in points.items():
+            units += amount * self.costs.get(rule_id, 0)
+        return units
 
     def fitting(self, rule_id: RuleId, points: int) -> int:
         """How many of a rule's points it has room for."""

@@ -10,6 +10,9 @@ from tests.property.naive_rating import zone_info
 TICK = 1
 
 
+HALF_AN_HOUR_US = 1_800_000_000
+
+
 def instant(text: str) -> Instant:
     return instant_of(datetime.fromisoformat(text))
 
@@ -116,6 +119,38 @@ def test_every_hour_of_a_year_lies_in_the_day_that_its_clock_shows(zone: str) ->
         day = calendar.day_of(instant_of(moment))
         assert day == moment.astimezone(info).date()
         assert calendar.start_of(day) <= instant_of(moment) < calendar.end_of(day)
+
+
+@pytest.mark.parametrize(
+    ("zone", "moment", "hour"),
+    [
+        # Lord Howe puts its clocks back from 02:00 by half an hour, at 15:00 UTC: 01:30 to 01:59 comes twice.
+        ("Australia/Lord_Howe", "2026-04-04T14:59:59.999999Z", 1),
+        ("Australia/Lord_Howe", "2026-04-04T15:00:00Z", 1),
+        ("Australia/Lord_Howe", "2026-04-04T15:30:00Z", 2),
+        # Newfoundland put them on from 00:01 to 01:01, at 03:31 UTC: within an hour of UTC, and of its own.
+        ("America/St_Johns", "2010-03-14T03:30:59.999999Z", 0),
+        ("America/St_Johns", "2010-03-14T03:31:00Z", 1),
+        ("America/St_Johns", "2010-03-14T03:29:59Z", 23),
+        ("Asia/Kathmandu", "2026-01-01T18:14:59Z", 23),
+        ("Asia/Kathmandu", "2026-01-01T18:15:00Z", 0),
+    ],
+)
+def test_the_hour_that_a_clock_shows(zone: str, moment: str, hour: int) -> None:
+    calendar = Calendar(zone_info(zone))
+    assert calendar.hour_of(instant(moment)) == hour
+    assert calendar.hour_of(instant(moment)) == hour, "also when it is asked again"
+
+
+@pytest.mark.parametrize("zone", ["Africa/Cairo", "America/New_York", "America/St_Johns", "Pacific/Apia"])
+def test_a_day_does_not_depend_on_which_was_asked_for_before(zone: str) -> None:
+    """Half an hour before and after each midnight of two years, forwards and backwards."""
+    calendar, first = Calendar(zone_info(zone)), date(2010, 1, 1)
+    starts = sorted({calendar.start_of(first + timedelta(days=n)) for n in range(730)})
+    moments = [Instant(start + shift) for start in starts for shift in (-HALF_AN_HOUR_US, -1, 0, HALF_AN_HOUR_US)]
+    alone = [Calendar(zone_info(zone)).day_of(moment) for moment in moments]
+    assert [calendar.day_of(moment) for moment in moments] == alone
+    assert [calendar.day_of(moment) for moment in reversed(moments)] == alone[::-1]
 
 
 def test_days_before_the_epoch() -> None:
