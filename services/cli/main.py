@@ -8,6 +8,7 @@ import typer
 from services.cli import (
     adjust,
     bench,
+    budgets,
     dead_letters,
     explain,
     importing,
@@ -43,6 +44,7 @@ app.command(
 app.command(epilog="Example: pointstream replay --from 2017-01-01 --to 2017-01-31")(replay.replay)
 app.command(epilog="Example: pointstream member alice")(member.member)
 app.add_typer(explain.app, name="explain")
+app.command(epilog="Example: pointstream budgets --json")(budgets.budgets)
 app.command(epilog="Example: pointstream orphans --older-than 30d --reason cancelled")(orphans.orphans)
 app.command("verify", epilog="Example: pointstream verify --since 100000 --json")(verify.command)
 app.command(epilog="Example: pointstream send --events programs/example-events.jsonl")(send.send)

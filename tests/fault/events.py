@@ -52,6 +52,9 @@ rules:
   - {id: base, wallet: points, rate: 6/5}
   - {id: house-brand, wallet: points, rate: 0.7, match: {brands: [Private]}, pending: {days: 2}}
   - {id: growth, wallet: growth, rate: 1}
+budgets:
+  - {id: fund, points: 1000000000}
+  - {id: house-brand-day, rules: [house-brand], points: 1000000, per: day}
 """
 PROGRAMS = Programs([parse_program(PROGRAM).to_domain()])
 

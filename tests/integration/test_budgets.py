@@ -1,10 +1,18 @@
 """A budget is never exceeded by a point, and never withholds one, however many writers use it at once."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from services.cli.budgets import budgets
+from services.cli.verify.result import Check
+from services.cli.verify.run import verify
+from shared.clock import wall_clock
 from shared.domain.program import Programs
 from shared.domain.tally import Period
 from shared.domain.time import DAY_US, Instant, datetime_of
@@ -14,6 +22,7 @@ from shared.ledger.database import Pool, Role, open_pool
 from shared.ledger.installation import InstallationError
 from shared.ledger.post import post
 from shared.ledger.programs import load_programs, register_program
+from shared.settings import Settings
 from tests.support.installing import Make
 from tests.support.orders import NOON, consumed, refund_consumed
 
@@ -38,9 +47,13 @@ budgets:
 
 
 @pytest.fixture
-async def ledger(make_installation: Make) -> AsyncIterator[Pool]:
+async def settings(make_installation: Make) -> Settings:
+    return await make_installation(program=PROGRAM, shards=SHARDS, topics=True)
+
+
+@pytest.fixture
+async def ledger(settings: Settings) -> AsyncIterator[Pool]:
     """A ledger with a connection for each writer."""
-    settings = await make_installation(program=PROGRAM, shards=SHARDS)
     pool = await open_pool(settings.database, Role.WRITER, max_size=WRITERS)
     yield pool
     pool.terminate()
@@ -62,7 +75,16 @@ async def fund(ledger: Pool) -> BudgetUse:
     return use
 
 
-async def test_eight_writers_give_a_budget_to_the_last_point_and_no_more(ledger: Pool, programs: Programs) -> None:
+async def differences(settings: Settings) -> set[str]:
+    """What a verification finds wrong with the budgets."""
+    verified = await verify(settings, topic=False, redis=False)
+    assert Check.BUDGETS in {checked.check for checked in verified.checks if checked.compared}
+    return {each.sentence for each in verified.differences if each.check is Check.BUDGETS}
+
+
+async def test_eight_writers_give_a_budget_to_the_last_point_and_no_more(
+    settings: Settings, ledger: Pool, programs: Programs
+) -> None:
     async def write(writer: int) -> list[int]:
         trimmed = []
         for number in range(10):
@@ -79,9 +101,12 @@ async def test_eight_writers_give_a_budget_to_the_last_point_and_no_more(ledger:
     # 1,818 orders of 11 points fit; the next one gets the 2 that are left, and the others nothing.
     assert sum(map(sum, trimmed)) == 1
     assert await ledger.fetchval("SELECT count(*) FROM consumed_events WHERE outcome = 'posted'") == FUND // 11
+    assert await differences(settings) == set()
 
 
-async def test_what_eight_writers_take_back_is_there_again(ledger: Pool, programs: Programs) -> None:
+async def test_what_eight_writers_take_back_is_there_again(
+    settings: Settings, ledger: Pool, programs: Programs
+) -> None:
     async def write(writer: int) -> None:
         for number in range(20):
             keys = [(f"{writer}-{number}-{n}", f"m-{(writer * 37 + n) % 97}") for n in range(40)]
@@ -96,6 +121,7 @@ async def test_what_eight_writers_take_back_is_there_again(ledger: Pool, program
     assert use.used + use.unused <= FUND
     # 6,400 orders of 10 points, half of them given back, are more than there is; and what came back was given again.
     assert use.used >= FUND - WRITERS * 20 * 10
+    assert await differences(settings) == set()
 
 
 async def test_each_day_has_a_budget_of_its_own(ledger: Pool, programs: Programs) -> None:
@@ -112,3 +138,35 @@ async def test_no_version_may_have_less_than_is_used(ledger: Pool, programs: Pro
         with pytest.raises(InstallationError, match=r"budgets\[0\]\.points: 1,000 are used of 'fund' already"):
             await register_program(connection, later.replace(f"points: {FUND}", "points: 999"), "next.yaml")
         await register_program(connection, later.replace(f"points: {FUND}", "points: 1000"), "next.yaml")
+
+
+async def test_a_verification_finds_what_a_budget_says_wrongly(
+    settings: Settings, ledger: Pool, programs: Programs
+) -> None:
+    await post(ledger, Batch(events=[consumed("o-1", cents=[100_000])]), programs, SHARDS)
+    assert await differences(settings) == set()
+    await ledger.execute("UPDATE budgets SET leased = leased + 20000 WHERE budget_id = 'fund'")
+    assert await differences(settings) == {
+        "budget fund, ever: 21000 units are used of it, but the journal comes to 1000",
+        f"budget fund, ever: 21000 units are used of it, but it has {FUND}",
+    }
+
+
+async def test_a_command_shows_what_is_used(
+    settings: Settings, ledger: Pool, programs: Programs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    events = [consumed("o-1", cents=[100_000]), consumed("o-2", cents=[50_000], at=Instant(wall_clock()))]
+    await post(ledger, Batch(events=events), programs, SHARDS)
+    monkeypatch.setenv("POINTSTREAM_HOME", str(tmp_path))
+    for name in ("kafka", "postgres", "redis", "installation"):
+        monkeypatch.setenv(f"POINTSTREAM_{name.upper()}", getattr(settings, name))
+    app = typer.Typer()
+    app.command()(budgets)
+    runner = CliRunner(env={"COLUMNS": "120"})
+    shown = await asyncio.to_thread(lambda: runner.invoke(app, ["--json"]))
+    assert shown.exit_code == 0, shown.output
+    found = {each["budget"]: (each["size"], each["used"], each["left"]) for each in json.loads(shown.stdout)}
+    assert found == {"fund": (FUND, 1_500, FUND - 1_500), "day": (1_000_000, 500, 999_500)}
+    table = await asyncio.to_thread(lambda: runner.invoke(app, []))
+    assert "1,500" in table.stdout
+    assert "18,500" in table.stdout

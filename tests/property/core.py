@@ -10,6 +10,7 @@ import orjson
 from shared.contracts import adjustment, refund
 from shared.contracts.contract import Contract
 from shared.contracts.program import ProgramDocument
+from shared.domain.budget import NO_LEASES, Leases, after
 from shared.domain.decide import decide
 from shared.domain.facts import Adjustment, Event, EventRef, Fact, Order, Refund, Sweep
 from shared.domain.ids import EventId, EventSource, MemberId, OrderId, Wallet
@@ -33,6 +34,7 @@ class Core:
         self.accounts = {MemberId(member): _account(history, member) for member in history.members}
         self.postings: dict[MemberId, list[Posting]] = {member: [] for member in self.accounts}
         self.orders: dict[tuple[MemberId, OrderId], RatedOrder] = {}
+        self.leases: Leases = NO_LEASES
         self._due_only = due_only
 
     def step(self, step: histories.Step, event_id: str) -> str:
@@ -59,7 +61,8 @@ class Core:
 
     def _decide(self, event: Event | Sweep) -> str:
         before = self.accounts[event.member_id]
-        decision = decide(self._handed_over(before, event), event, self.programs)
+        decision = decide(self._handed_over(before, event), event, self.programs, self.leases)
+        self.leases = after(self.leases, decision.budgets)
         lots = {**before.lots, **decision.account.lots}
         self.accounts[event.member_id] = replace(decision.account, lots=lots, later_due_at=None)
         self.postings[event.member_id] += decision.postings

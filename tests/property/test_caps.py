@@ -1,11 +1,12 @@
-"""Whatever the caps are and whatever comes: none is passed by a point, none cuts where it has room, and its tally is
-what the orders in its period have got and kept.
+"""Whatever the caps and budgets are and whatever comes: none is passed by a point, none cuts where it has room, and
+what counts as used of it is what the orders in its period have got and kept.
 
 A failure names its seed, and `SEED=… python -m pytest tests/property/test_caps.py` plays the same streams again.
 """
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date, timedelta
 from random import Random
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 
 from shared.contracts.program import ProgramDocument
 from shared.domain.ids import MemberId
-from shared.domain.model import Account, RatedOrder
+from shared.domain.model import RatedOrder
 from shared.domain.program import Program, Programs
 from shared.domain.time import datetime_of
 from tests.property.core import Core
@@ -25,30 +26,36 @@ SEED = int(os.environ.get("SEED") or Random().randrange(10**9))
 PARTS = range(5)
 PROGRAMS = 20
 STREAMS = 40
-PERIODS = ("day", "week", "month", "ever", "order")
+BUDGET_PERIODS = ("day", "week", "month", "ever")
+PERIODS = (*BUDGET_PERIODS, "order")
 MEMBER = MemberId("m1")
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_no_cap_is_passed_and_none_cuts_without_need(part: int) -> None:
+def test_no_cap_and_no_budget_is_passed_and_none_cuts_without_need(part: int) -> None:
     for number in range(PROGRAMS):
         random = Random(f"{SEED}-{part}-{number}")
         document = program(random)
-        document["caps"] = caps = [_cap(random, document, index) for index in range(random.randint(1, 3))]
+        caps = [_cap(random, document, f"cap-{index}", PERIODS) for index in range(random.randint(0, 3))]
+        # All events are one member's, so that a budget holds for the same orders as a cap.
+        budgets = [_cap(random, document, f"budget-{index}", BUDGET_PERIODS) for index in range(random.randint(0, 2))]
+        document |= {"caps": caps, "budgets": budgets}
         version = ProgramDocument.model_validate(document).to_domain()
         programs = Programs([version])
         for each in range(STREAMS):
             history = stream(random, document)
-            _play(history, programs, version, caps, f"SEED={SEED}: part {part}, program {number}, stream {each}")
+            _play(
+                history, programs, version, caps + budgets, f"SEED={SEED}: part {part}, program {number}, stream {each}"
+            )
 
 
-def _cap(random: Random, document: dict[str, Any], index: int) -> dict[str, Any]:
-    """A cap of some of the rules, small enough to be reached."""
+def _cap(random: Random, document: dict[str, Any], name: str, periods: Sequence[str]) -> dict[str, Any]:
+    """A cap of some of the rules, or a budget for them, small enough to be reached."""
     rules = [rule["id"] for rule in document["rules"]]
     return {
-        "id": f"cap-{index}",
+        "id": name,
         "rules": random.sample(rules, random.randint(1, len(rules))),
-        "per": random.choice(PERIODS),
+        "per": random.choice(periods),
         "points": random.choice((1, 10, 50, 200, 1000)),
         "excess": random.choice(("trim", "trim", "skip")),
     }
@@ -63,7 +70,7 @@ def _play(history: History, programs: Programs, version: Program, caps: list[dic
         for cap in caps:
             assert all(0 <= points <= cap["points"] for points in used[cap["id"]].values()), f"{place}, step {number}"
             if cap["per"] != "order":
-                assert _tallies(core.accounts[MEMBER], cap) == +used[cap["id"]], f"{place}, step {number}"
+                assert _counted(core, cap) == +used[cap["id"]], f"{place}, step {number}"
         if isinstance(step, Arrival) and outcome == "trimmed" and set(core.orders) != before:
             (key,) = set(core.orders) - before
             # Refunds that waited for the order have made room again in the same posting.
@@ -102,10 +109,12 @@ def _place(rated: RatedOrder, cap: dict[str, Any], version: Program) -> Any:
             return None
 
 
-def _tallies(account: Account, cap: dict[str, Any]) -> Counter[Any]:
-    return +Counter(
-        {key.period: points for key, points in account.tallies.items() if key.name.startswith(cap["id"] + ":")}
-    )
+def _counted(core: Core, cap: dict[str, Any]) -> Counter[Any]:
+    """What counts as used of a cap or a budget, by period."""
+    tallies = core.accounts[MEMBER].tallies.items()
+    found = {key.period: points for key, points in tallies if key.name.startswith(cap["id"] + ":")}
+    leases = {key.first_day: lease.elsewhere for key, lease in core.leases.items() if key.budget_id == cap["id"]}
+    return +Counter(found | leases)
 
 
 def _check_cut(

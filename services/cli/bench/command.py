@@ -14,7 +14,7 @@ import psutil
 import typer
 
 from deploy.stack.ports import free_ports
-from services.cli.bench import growth, latency, reads, throughput
+from services.cli.bench import growth, latency, reads, throughput, writers
 from services.cli.bench.bench_stack import ONE_RULE, PROGRAM, REALISTIC, Bench, bench_stack
 from services.cli.bench.decisions import decisions_per_s
 from services.cli.bench.figures import Figures, quantile, table
@@ -35,6 +35,7 @@ class Part(StrEnum):
     THROUGHPUT = "throughput"
     PROGRAMS = "programs"
     LATENCY = "latency"
+    BUDGETS = "budgets"
     GROWTH = "growth"
     READS = "reads"
 
@@ -45,6 +46,8 @@ WARM_UP_RUNS = 2
 
 DECISIONS = 50_000
 PROGRAMS = {"one rule": ONE_RULE, "realistic program": REALISTIC}
+LARGE_BUDGET, SMALL_BUDGET = 10**12, 3_000_000
+"""Points: one that lasts, and one that is used up by some 8,000 orders, as each gives some 360."""
 LATENCY_S = 20.0
 LONE_ORDERS = 40
 PAST_MOVEMENTS = 10_000_000
@@ -107,6 +110,7 @@ async def _measure(plan: Plan, made: Bench) -> None:
     measured_by: dict[Part, Callable[[Plan, Bench], Coroutine[Any, Any, None]]] = {
         Part.THROUGHPUT: _throughput,
         Part.PROGRAMS: _programs,
+        Part.BUDGETS: _budgets,
         Part.LATENCY: _latency,
         Part.GROWTH: _growth,
         Part.READS: _reads,
@@ -180,6 +184,35 @@ async def _throughput(plan: Plan, made: Bench) -> None:
         figures.add(part, "batch", "orders", one.batch_orders)
         figures.add(part, "rows written", "an order", one.rows)
         figures.add(part, "WAL", "bytes an order", one.wal_bytes)
+
+
+async def _budgets(plan: Plan, made: Bench) -> None:
+    """(k) what a budget costs that eight writers share, and what is left of one that they have used up."""
+    figures, part = plan.figures, Part.BUDGETS
+    with tempfile.TemporaryDirectory(prefix="pointstream-bench-") as folder:
+        programs = {
+            name: _with_budget(Path(folder), points)
+            for name, points in (("one budget", LARGE_BUDGET), ("a budget that is used up", SMALL_BUDGET))
+        }
+        for number in range(plan.runs):
+            done: dict[str, writers.Written] = {}
+            for place, (name, program) in enumerate({"no budget": ONE_RULE, **programs}.items()):
+                async with made.installation(f"bench_budget_{number}_{place}", program) as settings:
+                    done[name] = await writers.run(settings, plan.orders)
+                figures.add(part, f"orders by eight writers, {name}", "1/s", done[name].orders_per_s)
+            without = done.pop("no budget")
+            for name, written in done.items():
+                figures.add(part, f"{name} against none", "", written.orders_per_s / without.orders_per_s)
+            stranded = 1 - done["a budget that is used up"].used / SMALL_BUDGET
+            figures.add(part, "stranded of a budget that is used up", "%", 100 * stranded)
+            _say(f"run {number + 1}: {without.orders_per_s:,.0f} orders/s without a budget")
+
+
+def _with_budget(folder: Path, points: int) -> Path:
+    """The program of one rule, with a budget for all of its points."""
+    path = folder / f"budget-{points}.yaml"
+    path.write_text(f"{ONE_RULE.read_text()}budgets:\n  - {{id: fund, points: {points}}}\n", encoding="utf-8")
+    return path
 
 
 async def _latency(plan: Plan, made: Bench) -> None:

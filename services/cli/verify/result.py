@@ -27,6 +27,8 @@ class Check(StrEnum):
     """The balances that a posting states are those which the posting before it states, with its movements."""
     DEBTS = "debts"
     """What is owed for orders is the debt of the balances, and what was let go for them is written off there."""
+    BUDGETS = "budgets"
+    """What is used of budgets is what the journal has issued and taken back, and no more than there is."""
     EVENTS = "events"
     """Each consumed event has one outcome of those there are, and exactly those with the outcome `posted` have a
     posting."""

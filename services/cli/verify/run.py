@@ -1,13 +1,14 @@
 """`verify`: everything that must agree is held against each other, as it was at one moment."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import asyncpg
 from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 
+from services.cli.verify.budgets import check_budgets
 from services.cli.verify.ledger import LedgerCheck
 from services.cli.verify.log import check_offsets, read_published
 from services.cli.verify.progress import Progress, Silent
@@ -16,8 +17,9 @@ from services.cli.verify.result import Check, Findings, Verification
 from services.cli.verify.snapshot import CONNECTIONS, take_snapshot
 from services.cli.verify.topic import TopicCheck
 from shared.cache.balances import BalanceCache
+from shared.contracts.program import ProgramDocument
 from shared.domain.ids import Shard, Wallet
-from shared.ledger.database import CONNECTION_ERRORS, Connection, Pool, Role, open_pool
+from shared.ledger.database import CONNECTION_ERRORS, Pool, Role, open_pool
 from shared.ledger.installation import InstallationError, read_installation
 from shared.ledger.programs import read_registered
 from shared.settings import Settings
@@ -67,13 +69,19 @@ async def _verify(
         published = await read_published(settings, installation.shards)
         async with take_snapshot(pool) as snapshot:
             async with snapshot.connection() as connection:
-                counters = await _counters(connection)
+                documents = [version.document for version in await read_registered(connection)]
                 offsets = Findings(Check.OFFSETS, "positions and offsets", settings.installation)
                 with _timed(offsets):
                     await check_offsets(connection, settings, published, offsets)
-            ledger = LedgerCheck(snapshot, settings.installation, installation.shards, since, counters)
+            ledger = LedgerCheck(snapshot, settings.installation, installation.shards, since, _counters(documents))
             await ledger.run(progress)
             findings = [*ledger.findings, offsets]
+            if since == 0:
+                budgets = Findings(Check.BUDGETS, "budgets", settings.installation)
+                with _timed(budgets):
+                    async with snapshot.connection() as connection:
+                        await check_budgets(connection, [document.to_domain() for document in documents], budgets)
+                findings.append(budgets)
             if redis:
                 cached = Findings(Check.REDIS, "balances", settings.installation)
                 with _timed(cached):
@@ -89,9 +97,8 @@ async def _verify(
     return findings
 
 
-async def _counters(connection: Connection) -> list[Wallet]:
+def _counters(documents: Sequence[ProgramDocument]) -> list[Wallet]:
     """The wallets that a version of the program calls counters: they keep lots only of what will fall due."""
-    documents = [version.document for version in await read_registered(connection)]
     return sorted(
         {Wallet(name) for document in documents for name, wallet in document.wallets.items() if not wallet.spendable}
     )

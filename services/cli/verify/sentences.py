@@ -17,6 +17,7 @@ _WRITE_OFFS = "SELECT * FROM write_offs WHERE shard = {shard} AND member_id = {m
 _EVENT = "SELECT * FROM consumed_events WHERE source = {source_sql} AND event_id = {event_sql}"
 _POSTINGS_OF_EVENT = "SELECT * FROM postings WHERE source = {source_sql} AND event_id = {event_sql}"
 
+_BUDGET = "SELECT * FROM budgets LEFT JOIN budget_leases USING (budget_id, per, period) WHERE budget_id = {budget_sql}"
 _HEAD = "SELECT * FROM shard_heads WHERE shard = {shard}"
 _POSTINGS_AROUND = "SELECT * FROM postings WHERE shard = {shard} AND pos BETWEEN {first} AND {last} ORDER BY pos"
 _OFFSETS = "SELECT * FROM consumer_offsets WHERE topic = {topic_sql} ORDER BY consumer_group, partition"
@@ -77,6 +78,14 @@ _PROBLEMS: dict[str, tuple[str, str]] = {
     "write_off": (
         "member {member_id}: {open} {wallet} were let go and not made good, the account has {written_off} written off",
         _WRITE_OFFS,
+    ),
+    "budget": (
+        "budget {budget_id}, {period}: {used} units are used of it, but the journal comes to {moved}",
+        _BUDGET,
+    ),
+    "budget_exceeded": (
+        "budget {budget_id}, {period}: {used} units are used of it, but it has {size}",
+        _BUDGET,
     ),
     "outcome_unknown": (
         "{events} events have the outcome {outcome}, which does not exist",
@@ -167,6 +176,7 @@ _LITERALS = {
     "event_sql": "event_id",
     "outcome_sql": "outcome",
     "topic_sql": "topic",
+    "budget_sql": "budget_id",
 }
 """Facts that a statement needs as text."""
 

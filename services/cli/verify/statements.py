@@ -7,6 +7,7 @@ from shared.ledger.sql_files import read_sql
 _read = partial(read_sql, "services.cli.verify")
 
 ACCOUNTS = _read("accounts")
+BUDGETS_BY_JOURNAL = _read("budgets_by_journal")
 CONSUMER_OFFSETS = _read("consumer_offsets")
 COUNT_ROWS = _read("count_rows")
 DEBTS = _read("debts")

@@ -27,6 +27,7 @@ async def test_what_the_workers_made_agrees(verified: Verify) -> None:
         "balances": 3 * ORDERS,  # base, house brand and growth
         "lots": 2 * ORDERS,  # available and pending points; growth keeps none
         "debts": 0,
+        "budgets": 0,
         "events": ORDERS + 1,
         "offsets": (len(CONTRACTS) + 1) * SHARDS,
         "redis": len(MEMBERS),

@@ -1,0 +1,71 @@
+"""What a budget costs that many writers share: their orders a second with it, and without it.
+
+The writers are posters with a connection each, in one process, and each has the members of its own shards, as workers
+have. Nothing goes through Kafka: all of the time is spent where the budget may stand in the way.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.cli.bench.orders import Spread, orders
+from shared.contracts.cloudevents import encode_headers
+from shared.contracts.order_paid import TYPE, decode
+from shared.domain.facts import Event
+from shared.domain.time import rfc3339, unix_ms
+from shared.ledger.adjustments import NoMessage
+from shared.ledger.batch import Batch, Consumed
+from shared.ledger.budgets import read_budgets
+from shared.ledger.database import Role, open_pool
+from shared.ledger.post import Poster
+from shared.ledger.programs import load_programs
+from shared.ledger.sharding import shard_of
+from shared.settings import Settings
+from shared.setup import SHARDS
+
+WRITERS = 8
+BATCH_EVENTS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How fast the writers were, and how many units of all budgets are used in the end."""
+
+    orders_per_s: float
+    used: int
+
+
+async def run(settings: Settings, count: int) -> Written:
+    """Let the writers post so many orders."""
+    shares = _shares(count)
+    pool = await open_pool(settings.database, Role.WRITER, max_size=WRITERS)
+    try:
+        poster = Poster(pool, await load_programs(pool), SHARDS)
+        began_s = time.perf_counter()
+        async with asyncio.TaskGroup() as tasks:
+            for share in shares:
+                tasks.create_task(_write(poster, share))
+        took_s = time.perf_counter() - began_s
+        return Written(count / took_s, sum(use.used for use in await read_budgets(pool)))
+    finally:
+        pool.terminate()
+
+
+async def _write(poster: Poster, share: Sequence[Consumed]) -> None:
+    for first in range(0, len(share), BATCH_EVENTS):
+        await poster.post(Batch(events=list(share[first : first + BATCH_EVENTS])))
+
+
+def _shares(count: int) -> list[list[Consumed]]:
+    """The orders of each writer, decoded."""
+    shares: list[list[Consumed]] = [[] for _ in range(WRITERS)]
+    for made in orders(count, Spread.EVEN):
+        headers = encode_headers(
+            event_id=made.event_id, source=made.source, event_type=TYPE, time=rfc3339(made.arrived_at)
+        )
+        decoded = decode(made.value, headers)
+        event = Event(decoded.ref, made.arrived_at, decoded.fact)
+        message = NoMessage("", 0, 0, unix_ms(made.arrived_at), None, made.value)
+        shares[shard_of(event.member_id, SHARDS) % WRITERS].append(Consumed(event, decoded.digest, message))
+    return shares
