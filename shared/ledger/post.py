@@ -37,7 +37,8 @@ async def post(pool: Pool, batch: Batch, programs: Programs, shards: int) -> Pos
     while True:
         try:
             async with writing(pool) as connection:
-                return await _post(connection, batch, programs, shards, reach)
+                # Who has lost a race for a new member has the shards of such members alone, and loses no other.
+                return await _post(connection, batch, programs, shards, reach, alone=races > 0)
         except ShortOfBudgetError as short:
             reach = short.reach
         except _RACES:
@@ -78,21 +79,23 @@ class Poster:
         log.info("another version of the program is known now", versions=len(self.programs))
 
 
-async def _post(connection: Connection, batch: Batch, programs: Programs, shards: int, reach: Reach) -> Posted:
+async def _post(
+    connection: Connection, batch: Batch, programs: Programs, shards: int, reach: Reach, *, alone: bool
+) -> Posted:
     await check_programs(connection, programs)
     await _advance_offsets(connection, batch)
-    planned, held = await _plan(connection, batch, programs, shards, reach)
+    planned, held = await _plan(connection, batch, programs, shards, reach, alone=alone)
     held.check(planned.short)
     await _write(connection, planned, held, batch.limits, shards)
     return _counted(planned)
 
 
 async def _plan(
-    connection: Connection, batch: Batch, programs: Programs, shards: int, reach: Reach
+    connection: Connection, batch: Batch, programs: Programs, shards: int, reach: Reach, *, alone: bool = False
 ) -> tuple[Plan, Held]:
     """What a batch comes to, with the rows locked that it changes, and the leases that it has."""
     events: list[Event | Sweep] = [*[item.event for item in batch.events], *batch.sweeps]
-    accounts, shard_by_member, held = await lock_accounts(connection, events, shards, programs, reach)
+    accounts, shard_by_member, held = await lock_accounts(connection, events, shards, programs, reach, alone=alone)
     digests = await _find_consumed(connection, batch.events, shards)
     return plan(batch, State(accounts, shard_by_member, digests, held.leases), programs), held
 

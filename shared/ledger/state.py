@@ -28,14 +28,23 @@ Accounts = dict[MemberId, Account]
 
 
 async def lock_accounts(
-    connection: Connection, events: Sequence[Event | Sweep], shards: int, programs: Programs, reach: Reach
+    connection: Connection,
+    events: Sequence[Event | Sweep],
+    shards: int,
+    programs: Programs,
+    reach: Reach,
+    *,
+    alone: bool = False,
 ) -> tuple[Accounts, dict[MemberId, Shard], Held]:
     """The accounts that the events are about, locked, with the state that deciding them takes; their shards; and the
     leases of budgets that they need, as far as the batch reaches for them.
 
-    A member that nobody has seen gets an account of version 0.
+    A member that nobody has seen gets an account of version 0; with `alone`, nobody else posts such members of the same
+    shards until the transaction ends.
     """
     needs = _needs(events, shards, programs)
+    if alone:
+        needs.alone.update(needs.shards)
     rows = await connection.fetch(statements.LOCK_ACCOUNTS, list(needs.shards.values()), list(needs.shards))
     if len(rows) < len(needs.shards):
         rows = [*rows, *await _lock_unseen(connection, needs, rows)]
