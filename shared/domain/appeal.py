@@ -64,7 +64,7 @@ def _give_back(entry: Entry, taken: Taken, program: Program, day: date, effectiv
     anew: dict[Wallet, list[Movement]] = {}
     for movement in sorted(taken.movements, key=lambda movement: movement.from_bucket is not DEBT):
         if movement.from_bucket is DEBT:
-            left = _forgive(entry, movement)
+            left = _forgive(entry, movement, taken.version)
         else:
             left = _put_back(entry, movement, taken.version, program, effective_at)
         if left:
@@ -73,9 +73,9 @@ def _give_back(entry: Entry, taken: Taken, program: Program, day: date, effectiv
         _give_anew(entry, program.wallets[wallet], movements, taken.version, program, day)
 
 
-def _forgive(entry: Entry, movement: Movement) -> int:
+def _forgive(entry: Entry, movement: Movement, version: int) -> int:
     """What became debt is no longer owed; returns how much of it was repaid already."""
-    part = entry.forgive(movement.wallet, movement.order_id, movement.amount)
+    part = entry.lessen(movement.wallet, movement.order_id, version, movement.amount)
     if part:
         entry.move(movement.wallet, movement.to_bucket, DEBT, part, movement.rule_id, movement.order_id)
     return movement.amount - part
@@ -129,7 +129,7 @@ def _absorb(entry: Entry, back: Movement, bucket: Bucket, since: int) -> int:
     left = _make_good(entry, back, bucket, since)
     if bucket is PENDING:
         return left
-    if back.order_id is not None and (part := entry.forgive(back.wallet, back.order_id, left)):
+    if back.order_id is not None and (part := entry.lessen(back.wallet, back.order_id, None, left)):
         entry.movements.append(Movement(back.wallet, AVAILABLE, DEBT, part, None, back.lot_id, back.order_id))
         left -= part
     return entry.repay(back.wallet, back.lot_id, left)

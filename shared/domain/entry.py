@@ -116,23 +116,24 @@ class Entry:
         self.put(replace(lot, expired=lot.expired - amount))
 
     def owe(self, wallet: Wallet, order_id: OrderId | None, amount: int) -> None:
-        """Let the debt of an order, or that of no order, grow; the movement is the caller's."""
+        """Let the debt of an order grow, or without one that of this posting; the movement is the caller's."""
+        version = self._account.version + 1 if order_id is None else None
         debts = list(self.debts)
         for index, debt in enumerate(debts):
-            if debt.wallet == wallet and debt.order_id == order_id:
-                debts[index] = Debt(wallet, order_id, debt.amount + amount)
+            if (debt.wallet, debt.order_id, debt.version) == (wallet, order_id, version):
+                debts[index] = replace(debt, amount=debt.amount + amount)
                 break
         else:
-            debts.append(Debt(wallet, order_id, amount))
+            debts.append(Debt(wallet, order_id, amount, version))
         self.debts = tuple(debts)
 
-    def forgive(self, wallet: Wallet, order_id: OrderId | None, amount: int) -> int:
-        """Let the debt of an order, or that of no order, shrink by up to so much; returns by how much. The movement is
-        the caller's."""
+    def lessen(self, wallet: Wallet, order_id: OrderId | None, version: int | None, amount: int) -> int:
+        """Let the debt of an order, or that of the posting of a version, shrink by up to so much; returns by how much.
+        The movement is the caller's."""
         for index, debt in enumerate(self.debts):
-            if debt.wallet == wallet and debt.order_id == order_id:
+            if (debt.wallet, debt.order_id, debt.version) == (wallet, order_id, version):
                 part = min(amount, debt.amount)
-                rest = (Debt(wallet, order_id, debt.amount - part),) if part < debt.amount else ()
+                rest = (replace(debt, amount=debt.amount - part),) if part < debt.amount else ()
                 self.debts = (*self.debts[:index], *rest, *self.debts[index + 1 :])
                 return part
         return 0
@@ -160,7 +161,7 @@ class Entry:
                 self.movements.append(Movement(wallet, AVAILABLE, DEBT, part, None, lot_id, debt.order_id))
                 amount -= part
             if debt.amount > part:
-                remaining.append(Debt(debt.wallet, debt.order_id, debt.amount - part))
+                remaining.append(replace(debt, amount=debt.amount - part))
         self.debts = tuple(remaining)
         return amount
 

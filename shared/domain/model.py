@@ -181,11 +181,12 @@ class Lot:
 
 @dataclass(slots=True)
 class Debt:
-    """Points of a wallet that a member owes for an order, or without one for a penalty."""
+    """Points of a wallet that a member owes for an order, or for the penalty that the posting of a `version` was."""
 
     wallet: Wallet
     order_id: OrderId | None
     amount: int
+    version: int | None = None
 
 
 @dataclass(slots=True)

@@ -301,7 +301,8 @@ async def _load_debts(
     rows = await connection.fetch(statements.LOAD_DEBTS, [shard_by_member[member_id] for member_id in members], members)
     for row in rows:
         account = accounts[row["member_id"]]
-        account.debts = (*account.debts, Debt(Wallet(row["wallet"]), OrderId(row["order_id"]), row["amount"]))
+        debt = Debt(Wallet(row["wallet"]), OrderId(row["order_id"]), row["amount"], row["version"])
+        account.debts = (*account.debts, debt)
 
 
 async def _load_habits(connection: Connection, accounts: Accounts, needs: _Needs, programs: Programs) -> None:

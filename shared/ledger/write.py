@@ -32,7 +32,7 @@ _LOTS = (
     "expired",
     "waits_for",
 )
-_DEBTS = ("shard", "member_id", "debt_no", "wallet", "order_id", "amount")
+_DEBTS = ("shard", "member_id", "debt_no", "wallet", "order_id", "amount", "version")
 _ORDERS = ("shard", "member_id", "order_id", "occurred_at", "currency", "paid", "program_version", "lines")
 _REFUNDS = (
     "shard",
@@ -151,7 +151,7 @@ def _lot_row(shard: Shard, member_id: MemberId, lot: Lot) -> Row:
 async def _write_debts(connection: Connection, owing: Sequence[Change]) -> None:
     await _execute(connection, statements.CLEAR_DEBTS, [(change.shard, change.after.member_id) for change in owing])
     rows = [
-        (change.shard, change.after.member_id, number, debt.wallet, debt.order_id, debt.amount)
+        (change.shard, change.after.member_id, number, debt.wallet, debt.order_id, debt.amount, debt.version)
         for change in owing
         for number, debt in enumerate(change.after.debts, 1)
     ]

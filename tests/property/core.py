@@ -1,7 +1,7 @@
 """The pure core, driven over a history, and its postings in the naive model's words."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,14 @@ from tests.property import histories
 from tests.property.naive_rating import EXPONENTS
 
 
+@dataclass
+class Told:
+    """A fact that the naive model knows nothing of, and when it arrives."""
+
+    arrived_at: datetime
+    fact: Fact
+
+
 class Core:
     """The accounts of all members, held as a ledger would hold them.
 
@@ -37,7 +45,7 @@ class Core:
         self.leases: Leases = NO_LEASES
         self._due_only = due_only
 
-    def step(self, step: histories.Step, event_id: str) -> str:
+    def step(self, step: "histories.Step | Told", event_id: str) -> str:
         """Decide one step; returns its outcome."""
         if isinstance(step, histories.Sweep):
             return self._decide(Sweep(MemberId(step.member_id), instant_of(step.until)))
@@ -96,8 +104,10 @@ def _account(history: histories.History, member: str) -> Account:
     return Account(MemberId(member), balances=balances, debts=tuple(debts))
 
 
-def fact_of(step: histories.Event) -> Fact:
+def fact_of(step: "histories.Event | Told") -> Fact:
     match step:
+        case Told():
+            return step.fact
         case histories.Arrival():
             return order_of(step.order)
         case histories.RefundArrival():

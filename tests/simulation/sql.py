@@ -60,7 +60,8 @@ _POSTING = selected(statements.READ_POSTINGS)
 _posting = pick(_POSTING, records(*_POSTING))
 _MOVEMENT = selected(statements.READ_MOVEMENTS)
 _movement = pick(_MOVEMENT, records(*_MOVEMENT))
-_debt = pick(("member_id", "wallet", "order_id", "amount"), records("member_id", "wallet", "order_id", "amount"))
+_DEBT = selected(statements.LOAD_DEBTS)
+_debt = pick(_DEBT, records(*_DEBT))
 _consumed = pick(("source", "event_id", "digest"), records("source", "event_id", "digest"))
 _ORDER = (
     "member_id",

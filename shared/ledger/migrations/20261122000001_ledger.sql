@@ -86,7 +86,7 @@ CREATE TABLE lots (
 -- Only the open ones: the index stays as small as they are, however long the history is.
 CREATE INDEX lots_open ON lots (shard, member_id, due_at) WHERE remaining > 0;
 
--- Points that a member owes for an order, or without one for a penalty.
+-- Points that a member owes for an order, or without one for the penalty that the posting of a version was.
 CREATE TABLE debts (
   shard     integer NOT NULL,
   member_id text NOT NULL,
@@ -94,7 +94,9 @@ CREATE TABLE debts (
   wallet    text NOT NULL,
   order_id  text,
   amount    bigint NOT NULL CHECK (amount > 0),
-  PRIMARY KEY (shard, member_id, debt_no)
+  version   bigint,
+  PRIMARY KEY (shard, member_id, debt_no),
+  CHECK ((order_id IS NULL) = (version IS NOT NULL))
 );
 
 -- Points that the posting of a version let go for an order. `amount` of them were not made good since, by points that an
