@@ -7,10 +7,10 @@ from shared.contracts.contract import Decoded
 from shared.contracts.defect import Undecodable
 from shared.contracts.inbound import decode_any
 from shared.domain.budget import NO_LEASES, Leases, after
-from shared.domain.decide import decide
+from shared.domain.decide import decide_all
 from shared.domain.facts import Event, Sweep
 from shared.domain.ids import EventId, EventSource, MemberId
-from shared.domain.model import Account, Outcome, Posting, RatedOrder
+from shared.domain.model import Account, Decision, Outcome, Posting, RatedOrder
 from shared.domain.program import Programs
 from shared.domain.time import Instant
 
@@ -63,23 +63,28 @@ class Simulation:
 
     def settle(self, until: Instant) -> None:
         """Let time pass for all members."""
-        for member in self.members.values():
-            decision = decide(member.account, Sweep(member.account.member_id, until), self._programs)
-            self._keep(member, decision.account, decision.postings)
+        for member_id in self.members:
+            self._decide(Sweep(member_id, until))
 
     def take(self, decoded: Decoded, arrived_at: Instant) -> None:
         """Take in what is decoded already, and is no repetition: also what comes through no topic."""
-        member_id = decoded.fact.member_id
-        member = self.members.get(member_id)
-        if member is None:
-            member = self.members[member_id] = Member(Account(member_id))
-        event = Event(decoded.ref, arrived_at, decoded.fact)
-        decision = decide(member.account, event, self._programs, self._leases)
-        self._leases = after(self._leases, decision.budgets)
+        decision = self._decide(Event(decoded.ref, arrived_at, decoded.fact))
+        member = self.members[decoded.fact.member_id]
         member.outcomes.append((decoded.ref.source, decoded.ref.event_id, decision.outcome))
         if decision.order is not None:
             member.orders.append(decision.order)
-        self._keep(member, decision.account, decision.postings)
+
+    def _decide(self, event: Event | Sweep) -> Decision:
+        """Decide an event for all whom it concerns; returns what it comes to itself."""
+        decisions = decide_all(self._account, event, self._programs, self._leases)
+        self._leases = after(self._leases, decisions[0].budgets)
+        for decision in decisions:
+            self._keep(decision.account, decision.postings)
+        return decisions[0]
+
+    def _account(self, member_id: MemberId) -> Account:
+        member = self.members.get(member_id)
+        return Account(member_id) if member is None else member.account
 
     def _repeated(self, first: bytes, decoded: Decoded) -> None:
         if first == decoded.digest:
@@ -88,10 +93,10 @@ class Simulation:
             reason = "the same source and id were used before for an event with other content, and that one stands"
             self.refused.append(Refused(self.events, "id", reason))
 
-    @staticmethod
-    def _keep(member: Member, account: Account, postings: tuple[Posting, ...]) -> None:
+    def _keep(self, account: Account, postings: tuple[Posting, ...]) -> None:
         """Remember the account without lots of which nothing is left, unless a refund may be set against them, or an
         appeal may put something back."""
+        member = self.members.setdefault(account.member_id, Member(account))
         member.postings += postings
         taken_from = {movement.lot_id for taken in account.taken.values() for movement in taken.movements}
         lots = {

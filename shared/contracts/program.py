@@ -28,6 +28,7 @@ from shared.contracts.program_budgets import MAX_BUDGETS, BudgetDocument, check_
 from shared.contracts.program_caps import MAX_CAPS, PER_ORDER, CapDocument
 from shared.contracts.program_fields import Duration, Moment, Name, Part, Zone
 from shared.contracts.program_multipliers import MultiplierDocument
+from shared.contracts.program_referrals import MAX_REFERRALS, ReferralDocument, check_referrals
 from shared.contracts.program_rules import RuleDocument
 from shared.contracts.program_wallets import WalletDocument
 from shared.domain import program as domain
@@ -121,6 +122,8 @@ class ProgramDocument(Part):
     """What check-ins on consecutive days give."""
     tasks: list[TaskDocument] = Field(default_factory=list, max_length=MAX_TASKS)
     """Guided steps, such as those of a new member, each paid once."""
+    referrals: list[ReferralDocument] = Field(default_factory=list, max_length=MAX_REFERRALS)
+    """What members get who invite others, and those whom they invite."""
 
     @model_validator(mode="after")
     def _rules_fit(self) -> Self:
@@ -239,6 +242,8 @@ class ProgramDocument(Part):
                 )
             names.append(budget.id)
         check_fit(parts, names, self.wallets)
+        names += [document.id for documents in parts.values() for document in documents]
+        check_referrals(self.referrals, names, self.wallets, EXPONENTS[self.currency])
         return self
 
     @model_validator(mode="after")
@@ -280,6 +285,7 @@ class ProgramDocument(Part):
             behaviours=tuple(behaviour.to_domain() for behaviour in self.behaviours),
             streaks=tuple(streak.to_domain() for streak in self.streaks),
             tasks=tuple(task.to_domain() for task in self.tasks),
+            referrals=tuple(referral.to_domain(10 ** EXPONENTS[self.currency]) for referral in self.referrals),
         )
 
 

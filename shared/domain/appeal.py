@@ -141,7 +141,8 @@ def _make_good(entry: Entry, back: Movement, bucket: Bucket, since: int) -> int:
     write_offs = []
     for each in entry.write_offs:
         fits = each.wallet == back.wallet and each.version > since
-        part = min(left, each.amount) if fits and (bucket is AVAILABLE or each.order_id == back.order_id) else 0
+        of_order = back.order_id is not None and each.order_id == back.order_id
+        part = min(left, each.amount) if fits and (bucket is AVAILABLE or of_order) else 0
         if part:
             entry.movements.append(Movement(back.wallet, bucket, WRITTEN_OFF, part, None, back.lot_id, each.order_id))
             left -= part

@@ -1,5 +1,6 @@
 """`decide`: what one event comes to, for one account. Pure: the same arguments always give the same decision."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -8,11 +9,12 @@ from shared.domain.appeal import decide_appeal, remember
 from shared.domain.budget import NO_LEASES, Leases
 from shared.domain.facts import Adjustment, Appeal, Behaviour, CheckIn, Event, MemberChange, Order, Refund, Sweep
 from shared.domain.habit import decide_behaviour, decide_check_in
-from shared.domain.model import Account, Decision, Outcome
+from shared.domain.model import Account, AccountOf, Decision, Outcome
 from shared.domain.order import decide_order
 from shared.domain.program import Program, Programs
+from shared.domain.refer import follow
 from shared.domain.refund import decide_refund
-from shared.domain.settle import settle
+from shared.domain.settle import effective_instant, settle
 from shared.domain.time import Instant
 
 
@@ -35,6 +37,20 @@ def decide(account: Account, event: Event | Sweep, programs: Programs, leases: L
     decision.account, whole_life = settle(decision.account, effective_at, programs)
     decision.postings = (*settled, *decision.postings, *whole_life)
     return decision
+
+
+def decide_all(
+    account_of: AccountOf, event: Event | Sweep, programs: Programs, leases: Leases = NO_LEASES
+) -> Sequence[Decision]:
+    """What one event comes to, for all accounts that it touches, in the order in which they change.
+
+    The first decision is that of the event's own member, and its outcome that of the event. What follows for referrals
+    comes behind it, perhaps for the same account again.
+    """
+    decision = decide(account_of(event.member_id), event, programs, leases)
+    if not programs.refer or isinstance(event, Sweep):
+        return (decision,)
+    return (decision, *follow(account_of, event, decision, programs))
 
 
 def _decide(account: Account, event: Event, programs: Programs, leases: Leases, effective_at: Instant) -> Decision:
@@ -73,18 +89,6 @@ def _untimely(event: Event, program: Program) -> Outcome | None:
     if -early_us > program.late_tolerance_us and not isinstance(event.fact, Refund):
         return Outcome.TOO_LATE
     return None
-
-
-def effective_instant(account: Account, at: Instant, arrived_at: Instant, programs: Programs) -> Instant:
-    """When an event moves points: when it happened, but not in the future, nor before what is settled already.
-
-    max(min(at, arrival), arrival − allowed lateness, settled to): SEMANTICS, Time.
-    """
-    return max(
-        min(at, arrived_at),
-        Instant(arrived_at - programs.allowed_lateness_us),
-        account.settled_to,
-    )
 
 
 def _decide_member(account: Account, change: MemberChange) -> Decision:

@@ -110,7 +110,7 @@ class Entry:
         self.movements.append(Movement(lot.wallet, bucket, to, amount, rule_id, lot.lot_id, order_id))
         self.put(replace(lot, remaining=lot.remaining - amount))
 
-    def take_expired(self, lot: Lot, amount: int, to: Bucket, rule_id: RuleId, order_id: OrderId) -> None:
+    def take_expired(self, lot: Lot, amount: int, to: Bucket, rule_id: RuleId, order_id: OrderId | None) -> None:
         """Count points of a lot that ended unspent as taken."""
         self.movements.append(Movement(lot.wallet, EXPIRED, to, amount, rule_id, lot.lot_id, order_id))
         self.put(replace(lot, expired=lot.expired - amount))
@@ -138,7 +138,7 @@ class Entry:
                 return part
         return 0
 
-    def write_off(self, wallet: Wallet, order_id: OrderId, amount: int) -> None:
+    def write_off(self, wallet: Wallet, order_id: OrderId | None, amount: int) -> None:
         """Let points go that a refund was to take back; the movement is the caller's."""
         version = self._account.version + 1
         others = []
@@ -197,6 +197,7 @@ class Entry:
             before.profile_version,
             before.taken,
             self.write_offs,
+            before.referral,
         )
         posting = Posting(
             before.member_id,

@@ -3,7 +3,7 @@
 Everything here is a value. Points are integers, money is in integer minor units, time is an `Instant`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -12,6 +12,7 @@ from shared.domain.facts import EventKey, EventRef, MemberChange, Refund
 from shared.domain.ids import LineId, LotId, MemberId, OrderId, ProgramVersion, RuleId, Wallet
 from shared.domain.member import NOBODY, Profile
 from shared.domain.program_budgets import BudgetKey
+from shared.domain.referral import Referral
 from shared.domain.streak import Days
 from shared.domain.tally import Tallies
 from shared.domain.time import EPOCH, NEVER, Instant
@@ -91,6 +92,14 @@ class Outcome(StrEnum):
     """The day counts already, by a check-in or a make-up."""
     BEHAVIOUR_NOT_LISTED = "behaviour_not_listed"
     """No rule and no task of the program knows the behaviour."""
+    SELF_REFERRAL = "self_referral"
+    """Members cannot invite themselves."""
+    NOT_A_NEW_MEMBER = "not_a_new_member"
+    """The member who is invited paid an accepted order before the invitation."""
+    ALREADY_REFERRED = "already_referred"
+    """Another invitation of the same member counts, which came first."""
+    REFERRED = "referred"
+    """The invitation counts. What it gives follows from the first order of the member who was invited."""
     CONDITION_FAILED_NOTHING_MOVED = "condition_failed_nothing_moved"
     """A condition of the program had no answer, and nothing else moved points. An order is kept."""
     TASK_STEP_OUT_OF_ORDER = "task_step_out_of_order"
@@ -191,10 +200,11 @@ class Debt:
 
 @dataclass(slots=True)
 class WriteOff:
-    """Points of a wallet that the posting of a version let go for an order, as far as nothing made them good since."""
+    """Points of a wallet that the posting of a version let go for an order, or without one for a referral, as far as
+    nothing made them good since."""
 
     wallet: Wallet
-    order_id: OrderId
+    order_id: OrderId | None
     version: int
     amount: int
 
@@ -281,6 +291,12 @@ class Account:
     profile_version: int = 0
     taken: Mapping[EventKey, Taken] = field(default_factory=dict)
     write_offs: tuple[WriteOff, ...] = ()
+    referral: Referral | None = None
+    """Who invited the member, where it was asked for."""
+
+
+AccountOf = Callable[[MemberId], Account]
+"""Gives the account of a member."""
 
 
 @dataclass(slots=True)
@@ -298,7 +314,11 @@ class Movement:
 
 @dataclass(slots=True)
 class Posting:
-    """What one event, or one due instant, did to one account. `balances` and `next_due_at` are those after it."""
+    """What one event, or one due instant, did to one account. `balances` and `next_due_at` are those after it.
+
+    With `follows`, it is what follows from the event for a referral, beside what the event itself comes to: perhaps in
+    the account of another member than the event's.
+    """
 
     member_id: MemberId
     version: int
@@ -311,12 +331,13 @@ class Posting:
     movements: tuple[Movement, ...]
     balances: Balances
     next_due_at: Instant | None
+    follows: bool = False
 
 
 @dataclass(slots=True)
 class Decision:
     """What an event comes to: an outcome, the account after it, its postings, and what else is to be kept: an order, a
-    refund, tallies, days of a streak, or who the member is.
+    refund, tallies, days of a streak, who the member is, or who invited the member.
 
     `budgets` are the units that it uses of budgets, or gives back where they are below zero; `short` how many more a
     lease had to have, at least, for the event to get more out of it.
@@ -333,3 +354,4 @@ class Decision:
     member: MemberChange | None = None
     budgets: Mapping[BudgetKey, int] = field(default_factory=dict)
     short: Mapping[BudgetKey, int] = field(default_factory=dict)
+    referral: Referral | None = None

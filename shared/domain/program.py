@@ -16,6 +16,7 @@ from shared.domain.multiplier import ByTier, Multiplier, Stacking
 from shared.domain.program_behaviours import BehaviourRule, Task
 from shared.domain.program_budgets import Budget
 from shared.domain.program_caps import Cap
+from shared.domain.referral import ReferralRule, WaitingDays
 from shared.domain.streak import Streak
 from shared.domain.tally import TallyKey, first_day
 from shared.domain.time import DAY_US, NEVER, Calendar, Instant, add_months
@@ -240,6 +241,7 @@ class Program:
     behaviours: tuple[BehaviourRule, ...] = ()
     streaks: tuple[Streak, ...] = ()
     tasks: tuple[Task, ...] = ()
+    referrals: tuple[ReferralRule, ...] = ()
     selections: tuple[Selection, ...] = field(init=False, compare=False)
     """What its rules count: each is summed up once an order, however many rules count it."""
     alike: tuple[tuple[Rule, int, int], ...] = field(init=False, compare=False)
@@ -316,13 +318,29 @@ class Program:
         """The streak of a name; None where this version has none."""
         return next((streak for streak in self.streaks if streak.rule_id == name), None)
 
+    def referral_for(self, behaviour: str, at: Instant) -> ReferralRule | None:
+        """The rule for which a behaviour is an invitation, None where it is none: of several the first that applies at
+        the instant, or else just the first."""
+        rules = [rule for rule in self.referrals if rule.behaviour == behaviour]
+        return next((rule for rule in rules if rule.applies_at(at)), rules[0] if rules else None)
+
+    def referral(self, rule_id: RuleId) -> ReferralRule:
+        """The referral of an id, which this version has."""
+        return next(rule for rule in self.referrals if rule.rule_id == rule_id)
+
+    def after_order(self, wallet: Wallet, waiting: WaitingDays | None, paid_at: Instant) -> Validity:
+        """From when until when points of a wallet are good that wait for the return window of an order."""
+        expiry = self.wallets[wallet].expiry
+        if waiting is not None and waiting.exact:
+            return self._after_hours(expiry, waiting.days, paid_at)
+        pending = None if waiting is None else Pending(waiting.days, exact=False)
+        return self._of_day(pending, expiry, self.calendar.day_of(paid_at))
+
     def validity(self, rule: Rule, paid_at: Instant, day: date) -> Validity:
         """From when until when points are good that `rule` gives for a payment at `paid_at`, on the local `day`."""
         pending = rule.pending
         if pending is not None and pending.exact and pending.days is not None:
-            activates_at = Instant(paid_at + pending.days * DAY_US)
-            expiry = self.wallets[rule.wallet].expiry
-            return Validity(activates_at, self._end(expiry, self.calendar.day_of(activates_at)))
+            return self._after_hours(self.wallets[rule.wallet].expiry, pending.days, paid_at)
         validity = self._validity_by_day.get((rule.rule_id, day))
         if validity is None:
             expiry = self.wallets[rule.wallet].expiry
@@ -344,6 +362,10 @@ class Program:
     def from_day(self, policy: WalletPolicy, day: date) -> Validity:
         """How long points of a wallet are good that are there at once, on a local day."""
         return self._of_day(None, policy.expiry, day)
+
+    def _after_hours(self, expiry: Expiry, days: int, paid_at: Instant) -> Validity:
+        activates_at = Instant(paid_at + days * DAY_US)
+        return Validity(activates_at, self._end(expiry, self.calendar.day_of(activates_at)))
 
     def _of_day(self, pending: Pending | None, expiry: Expiry, day: date) -> Validity:
         if pending is None:
@@ -370,7 +392,16 @@ class Program:
 class Programs:
     """All versions of an installation's program. An event is decided by the one in force when it happened."""
 
-    __slots__ = ("_by_version", "_starts", "_versions", "allowed_lateness_us", "ask_first_order", "ask_who", "awaited")
+    __slots__ = (
+        "_by_version",
+        "_starts",
+        "_versions",
+        "allowed_lateness_us",
+        "ask_first_order",
+        "ask_who",
+        "awaited",
+        "refer",
+    )
 
     def __init__(self, versions: list[Program]) -> None:
         if not versions:
@@ -386,6 +417,8 @@ class Programs:
         """The behaviours for which points wait."""
         self.ask_first_order = any(rule.first_order for program in versions for rule in program.rules)
         """Whether what an order gives may depend on whether it is the member's first."""
+        self.refer = any(program.referrals for program in versions)
+        """Whether an event of one member may move points of another."""
 
     def __len__(self) -> int:
         return len(self._versions)

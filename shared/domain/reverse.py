@@ -7,11 +7,11 @@ they come. Parts of lines are exact rationals, as (numerator, denominator); noth
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from shared.domain.entry import AVAILABLE, Entry
 from shared.domain.facts import Refund
-from shared.domain.ids import OrderId, RuleId, Wallet
+from shared.domain.ids import LotId, OrderId, RuleId, Wallet
 from shared.domain.model import Bucket, Lot, RatedOrder
 from shared.domain.program import OnRefund, Program, Rule, Shortfall, Threshold, WalletPolicy
 from shared.domain.time import Instant
@@ -137,29 +137,46 @@ def reverse(
     taken: dict[RuleId, int] = {}
     for rule, together in claws(order, now.parts, program):
         points = together - earlier[rule.rule_id]
-        missing = _take_own(entry, order, rule, points, effective_at)
-        policy = program.wallets[rule.wallet]
-        missing = take_available(entry, policy, missing, CLAWED_BACK, rule.rule_id, order.order_id)
-        if missing:
-            _fall_short(entry, order.order_id, rule, missing, program.refunds.shortfall)
-        taken[rule.rule_id] = points - (missing if program.refunds.shortfall is Shortfall.CLIP else 0)
+        claw = Claw(rule.wallet, points, rule.rule_id, order.order_id, order.lots)
+        taken[rule.rule_id] = points - take_back(entry, claw, program, effective_at)
     return Reversed(taken, now.too_much)
 
 
-def _take_own(entry: Entry, order: RatedOrder, rule: Rule, points: int, effective_at: Instant) -> int:
-    """Take points out of an order's own lots; returns how many are missing.
+class Claw(NamedTuple):
+    """Points of a wallet to take back, which a rule gave into some lots: for an order, or for none of this member."""
+
+    wallet: Wallet
+    points: int
+    rule_id: RuleId
+    order_id: OrderId | None
+    lots: Sequence[LotId]
+
+
+def take_back(entry: Entry, claw: Claw, program: Program, effective_at: Instant) -> int:
+    """Take points back: out of their own lots, then of other available ones in burn order; what is missing then follows
+    the program's policy. Returns how many of them were written off."""
+    missing = _take_own(entry, claw, effective_at)
+    policy = program.wallets[claw.wallet]
+    missing = take_available(entry, policy, missing, CLAWED_BACK, claw.rule_id, claw.order_id)
+    if missing:
+        _fall_short(entry, claw, missing, program.refunds.shortfall)
+    return missing if program.refunds.shortfall is Shortfall.CLIP else 0
+
+
+def _take_own(entry: Entry, claw: Claw, effective_at: Instant) -> int:
+    """Take points out of their own lots; returns how many are missing.
 
     What is pending at the instant comes first, then what is active, then what ended. Of an order that comes after its
     refund nothing was settled yet, and it makes no difference.
     """
-    own = _own_lots(entry, order, rule.wallet)
-    for lot in sorted(own, key=lambda lot: _stage(lot, effective_at)):
+    points = claw.points
+    for lot in sorted(_own_lots(entry, claw), key=lambda lot: _stage(lot, effective_at)):
         if part := min(points, lot.remaining):
-            entry.take(lot, part, CLAWED_BACK, rule.rule_id, order.order_id)
+            entry.take(lot, part, CLAWED_BACK, claw.rule_id, claw.order_id)
             points -= part
-    for lot in _own_lots(entry, order, rule.wallet):
+    for lot in _own_lots(entry, claw):
         if part := min(points, lot.expired):
-            entry.take_expired(lot, part, CLAWED_BACK, rule.rule_id, order.order_id)
+            entry.take_expired(lot, part, CLAWED_BACK, claw.rule_id, claw.order_id)
             points -= part
     return points
 
@@ -171,25 +188,25 @@ def _stage(lot: Lot, at: Instant) -> int:
     return 0 if lot.activates_at is not None and lot.activates_at > at else 1
 
 
-def _own_lots(entry: Entry, order: RatedOrder, wallet: Wallet) -> list[Lot]:
-    """The order's lots of a wallet. One in which nothing is left, and of which nothing ended, may be left out."""
-    lots = [entry.lots.get(lot_id) for lot_id in order.lots]
-    return [lot for lot in lots if lot is not None and lot.wallet == wallet]
+def _own_lots(entry: Entry, claw: Claw) -> list[Lot]:
+    """The lots that the points went into. One in which nothing is left, and of which nothing ended, may be left out."""
+    lots = [entry.lots.get(lot_id) for lot_id in claw.lots]
+    return [lot for lot in lots if lot is not None and lot.wallet == claw.wallet]
 
 
-def _fall_short(entry: Entry, order_id: OrderId, rule: Rule, points: int, shortfall: Shortfall) -> None:
+def _fall_short(entry: Entry, claw: Claw, points: int, shortfall: Shortfall) -> None:
     match shortfall:
         case Shortfall.DEBT:
             bucket = Bucket.DEBT
-            entry.owe(rule.wallet, order_id, points)
+            entry.owe(claw.wallet, claw.order_id, points)
         case Shortfall.CLIP:
             bucket = Bucket.WRITTEN_OFF
-            entry.write_off(rule.wallet, order_id, points)
+            entry.write_off(claw.wallet, claw.order_id, points)
         case Shortfall.CASH_OFFSET:
             bucket = Bucket.CASH_OFFSET
         case _:
             assert_never(shortfall)
-    entry.move(rule.wallet, bucket, CLAWED_BACK, points, rule.rule_id, order_id)
+    entry.move(claw.wallet, bucket, CLAWED_BACK, points, claw.rule_id, claw.order_id)
 
 
 def take_available(

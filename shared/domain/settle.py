@@ -26,6 +26,18 @@ def settle(account: Account, until: Instant, programs: Programs) -> tuple[Accoun
     return account, tuple(postings)
 
 
+def effective_instant(account: Account, at: Instant, arrived_at: Instant, programs: Programs) -> Instant:
+    """When an event moves points: when it happened, but not in the future, nor before what is settled already.
+
+    max(min(at, arrival), arrival − allowed lateness, settled to): SEMANTICS, Time.
+    """
+    return max(
+        min(at, arrived_at),
+        Instant(arrived_at - programs.allowed_lateness_us),
+        account.settled_to,
+    )
+
+
 def _settle_instant(account: Account, due_at: Instant, programs: Programs) -> tuple[Account, Posting]:
     """At one instant: first what becomes active, then what expires (SEMANTICS, Time); the older lot first."""
     program = programs.in_force(due_at)

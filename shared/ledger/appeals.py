@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from shared.domain.facts import Appeal, EventKey
-from shared.domain.ids import MemberId, OrderId, Shard, Wallet
+from shared.domain.ids import MemberId, Shard, Wallet
 from shared.domain.model import Account, Bucket, Movement, Taken, WriteOff
 from shared.ledger import statements
 from shared.ledger.database import Connection, Pool, copy
@@ -52,7 +52,7 @@ async def load_write_offs(
     rows = await connection.fetch(statements.LOAD_WRITE_OFFS, list(shards.values()), list(shards))
     for row in rows:
         account = accounts[row["member_id"]]
-        written_off = WriteOff(Wallet(row["wallet"]), OrderId(row["order_id"]), row["version"], row["amount"])
+        written_off = WriteOff(Wallet(row["wallet"]), row["order_id"], row["version"], row["amount"])
         account.write_offs = (*account.write_offs, written_off)
 
 

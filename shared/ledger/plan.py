@@ -6,13 +6,14 @@ from datetime import date
 
 from shared.domain.appeal import TAKEN_TO
 from shared.domain.budget import Lease
-from shared.domain.decide import decide
+from shared.domain.decide import decide_all
 from shared.domain.facts import Adjustment, Appeal, Event, EventKey, Refund, Sweep
 from shared.domain.ids import LotId, MemberId, RuleId, Shard
 from shared.domain.member import Profile
 from shared.domain.model import Account, Bucket, Decision, Outcome, Posting, RatedOrder, Taken
 from shared.domain.program import Programs
 from shared.domain.program_budgets import BudgetKey
+from shared.domain.referral import Referral
 from shared.domain.streak import StreakDay
 from shared.domain.tally import TallyKey
 from shared.ledger.batch import CONFLICTING_DUPLICATE, Batch, Consumed, DeadLetter
@@ -75,6 +76,7 @@ class Plan:
     days: dict[tuple[Shard, MemberId, RuleId, date], StreakDay] = field(default_factory=dict)
     budgets: dict[BudgetKey, int] = field(default_factory=dict)
     short: dict[BudgetKey, int] = field(default_factory=dict)
+    referrals: dict[tuple[Shard, MemberId], Referral] = field(default_factory=dict)
     adjustments: list[KeptAdjustment] = field(default_factory=list)
     consumed: list[tuple[Consumed, Outcome]] = field(default_factory=list)
     postings: list[tuple[Shard, Posting]] = field(default_factory=list)
@@ -83,7 +85,7 @@ class Plan:
 
 
 def plan(batch: Batch, state: State, programs: Programs) -> Plan:
-    """Fold the batch's events, then its sweeps, through `decide`. Each event counts once, in it as in the ledger."""
+    """Fold the batch's events and then its sweeps through `decide_all`. Each event counts once, as in the ledger."""
     planned = Plan()
     accounts = dict(state.accounts)
     now = State(accounts, state.shards, state.digests, dict(state.leases))
@@ -107,12 +109,15 @@ def plan(batch: Batch, state: State, programs: Programs) -> Plan:
 
 def _decide(event: Event | Sweep, planned: Plan, now: State, programs: Programs) -> Outcome:
     """Decide an event, and carry what is known `now` forward."""
-    member_id = event.member_id
-    decision = decide(now.accounts[member_id], event, programs, now.leases)
-    now.accounts[member_id] = decision.account
-    shard = now.shards[member_id]
-    for posting in decision.postings:
-        planned.postings.append((shard, posting))
+    decisions = decide_all(now.accounts.__getitem__, event, programs, now.leases)
+    for each in decisions:
+        member_id = each.account.member_id
+        now.accounts[member_id] = each.account
+        shard = now.shards[member_id]
+        for posting in each.postings:
+            planned.postings.append((shard, posting))
+        _keep_habits(each, planned, shard)
+    decision, shard = decisions[0], now.shards[event.member_id]
     if decision.order is not None:
         planned.orders.append((shard, decision.order))
     if decision.refund is not None and isinstance(event, Event):
@@ -120,7 +125,6 @@ def _decide(event: Event | Sweep, planned: Plan, now: State, programs: Programs)
         planned.refunds.append(KeptRefund(shard, event, decision.refund, number, decision.outcome))
     if isinstance(event, Event) and isinstance(event.fact, Adjustment | Appeal):
         planned.adjustments.append(_kept(event, event.fact, decision))
-    _keep_habits(decision, planned, shard)
     for key, units in decision.budgets.items():
         now.leases[key] = now.leases[key].after(units)
         planned.budgets[key] = planned.budgets.get(key, 0) + units
@@ -140,6 +144,8 @@ def _keep_habits(decision: Decision, planned: Plan, shard: Shard) -> None:
             planned.days[shard, member_id, streak, day] = each
     if decision.member is not None:
         planned.profiles[shard, member_id] = (decision.member.version, decision.member.profile)
+    if decision.referral is not None:
+        planned.referrals[shard, member_id] = decision.referral
 
 
 def _appeals(items: Sequence[Consumed]) -> dict[Key, list[MemberId]]:

@@ -14,6 +14,7 @@ from shared.ledger.database import Connection, Pool, writing
 from shared.ledger.dead_letters import check_limits, write_dead_letters
 from shared.ledger.plan import Key, Plan, State, plan
 from shared.ledger.programs import StaleProgramsError, check_programs, load_programs
+from shared.ledger.referrals import ReferralChangedError, write_referrals
 from shared.ledger.sharding import shard_of
 from shared.ledger.state import lock_accounts
 
@@ -22,7 +23,12 @@ ATTEMPTS_MAX = 5
 
 log = structlog.get_logger()
 
-_RACES = (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_RACES = (
+    asyncpg.UniqueViolationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    ReferralChangedError,
+)
 
 
 async def post(pool: Pool, batch: Batch, programs: Programs, shards: int) -> Posted:
@@ -123,6 +129,7 @@ async def _write(connection: Connection, planned: Plan, held: Held, limits: Lett
     await habits.write_tallies(connection, planned.tallies)
     await habits.write_streak_days(connection, planned.days)
     await write_leases(connection, held, planned.budgets)
+    await write_referrals(connection, planned.referrals)
     await write.write_adjustments(connection, planned.adjustments, shards)
     await appeals.write_reversed(connection, planned.adjustments, shards)
     await write_dead_letters(connection, planned.dead_letters)

@@ -22,6 +22,7 @@ from shared.ledger.budgets import Held, Reach, lock_leases, read_leases
 from shared.ledger.database import Connection, Pool, Record
 from shared.ledger.habits import load_first_orders, load_profiles, load_streak_days, load_tallies
 from shared.ledger.orders import known_order
+from shared.ledger.referrals import Tie, check_ties, find_first_orders, read_ties
 from shared.ledger.sharding import shard_of
 
 Accounts = dict[MemberId, Account]
@@ -43,11 +44,14 @@ async def lock_accounts(
     shards until the transaction ends.
     """
     needs = _needs(events, shards, programs)
+    if programs.refer:
+        await _add_ties(connection, events, needs, shards, programs)
     if alone:
         needs.alone.update(needs.shards)
     rows = await connection.fetch(statements.LOCK_ACCOUNTS, list(needs.shards.values()), list(needs.shards))
     if len(rows) < len(needs.shards):
         rows = [*rows, *await _lock_unseen(connection, needs, rows)]
+    await check_ties(connection, needs.ties)
     accounts = _accounts(rows, needs)
     await _load(connection, accounts, needs, programs, shards)
     return accounts, needs.shards, await lock_leases(connection, needs.budgets, reach)
@@ -59,6 +63,8 @@ async def read_accounts(
     """The same accounts and what there is of budgets, without locks, for whoever decides and writes nothing. They are
     of one moment where the connection's transaction sees only one."""
     needs = _needs(events, shards, programs)
+    if programs.refer:
+        await _add_ties(connection, events, needs, shards, programs)
     rows = await connection.fetch(statements.READ_ACCOUNTS, list(needs.shards.values()), list(needs.shards))
     accounts = _accounts(rows, needs)
     await _load(connection, accounts, needs, programs, shards)
@@ -74,6 +80,7 @@ def _accounts(rows: Sequence[Record], needs: "_Needs") -> Accounts:
 
 async def _load(connection: Connection, accounts: Accounts, needs: "_Needs", programs: Programs, shards: int) -> None:
     """Put into the accounts what the events need beside them."""
+    await _load_referrals(connection, accounts, needs)
     due: dict[MemberId, Instant] = {}
     owing: list[MemberId] = []
     for member_id, account in accounts.items():
@@ -138,6 +145,32 @@ class _Needs:
     """Each with its size: the largest, where versions of the program differ."""
     first_days: dict[tuple[MemberId, RuleId], date] = field(default_factory=dict)
     """The first day that is needed of each streak."""
+    ties: list[Tie] = field(default_factory=list)
+    """What the batch tells of members who may have been invited."""
+
+
+async def _add_ties(
+    connection: Connection, events: Sequence[Event | Sweep], needs: _Needs, shards: int, programs: Programs
+) -> None:
+    """Add what referrals take: where the batch changes something about one, both sides of it."""
+    needs.ties = await read_ties(connection, events, shards, programs)
+    for tie in needs.ties:
+        needs.shards.setdefault(tie.invited, tie.shard)
+        needs.until[tie.invited] = max(tie.until, needs.until.get(tie.invited, tie.until))
+        if tie.invitations:
+            needs.alone.add(tie.invited)
+        if tie.is_moving:
+            _add_sides(needs, tie, shards)
+
+
+def _add_sides(needs: _Needs, tie: Tie, shards: int) -> None:
+    for inviter in tie.inviters:
+        needs.shards.setdefault(inviter, shard_of(inviter, shards))
+        needs.until[inviter] = max(tie.until, needs.until.get(inviter, tie.until))
+    if tie.first_order is not None:
+        needs.orders[tie.invited, tie.first_order.order_id] = True
+    if tie.takes:
+        needs.takes.update(tie.inviters, (tie.invited,))
 
 
 def _needs(events: Sequence[Event | Sweep], shards: int, programs: Programs) -> _Needs:
@@ -305,6 +338,22 @@ async def _load_debts(
         account.debts = (*account.debts, debt)
 
 
+async def _load_referrals(connection: Connection, accounts: Accounts, needs: _Needs) -> None:
+    """Put what is known of referrals into the accounts; where a member is invited, the first order is needed."""
+    for tie in needs.ties:
+        accounts[tie.invited].referral = tie.referral
+    needs.orders |= dict.fromkeys(await find_first_orders(connection, needs.ties), True)
+
+
+def _add_referral_tallies(accounts: Accounts, needs: _Needs, programs: Programs) -> None:
+    """How often inviters were rewarded, for any order that may come to be the first."""
+    for tie in needs.ties:
+        if tie.is_moving:
+            orders = accounts[tie.invited].orders.values()
+            paid_at = [known.rated.occurred_at for known in orders if known.rated is not None]
+            needs.tallies.update(tie.tallies(paid_at, programs))
+
+
 async def _load_habits(connection: Connection, accounts: Accounts, needs: _Needs, programs: Programs) -> None:
     """What rules ask about members beside their points; of orders only where the program does."""
     buyers = {member_id: needs.shards[member_id] for member_id, _ in needs.orders}
@@ -318,6 +367,7 @@ async def _load_habits(connection: Connection, accounts: Accounts, needs: _Needs
         if refunded and known is not None and known.rated is not None:
             program = programs.version(known.rated.program_version)
             _add_allowance(needs, member_id, program, known.rated.occurred_at)
+    _add_referral_tallies(accounts, needs, programs)
     if needs.tallies:
         await load_tallies(connection, accounts, needs.shards, needs.tallies)
     if needs.first_days:
@@ -360,6 +410,12 @@ async def _load_open_lots(connection: Connection, accounts: Accounts, needs: _Ne
     members = list(needs.takes)
     named = [
         (needs.shards[member_id], member_id, lot_id) for member_id in members for lot_id in _named(accounts[member_id])
+    ]
+    named += [
+        (needs.shards[member_id], member_id, lot_id)
+        for tie in needs.ties
+        for member_id, lot_id in tie.lots
+        if member_id in needs.takes
     ]
     rows = await connection.fetch(
         statements.LOAD_OPEN_LOTS,

@@ -78,6 +78,7 @@ _POSTINGS = (
     "effective_at",
     "balances",
     "next_due_at",
+    "follows",
 )
 _MOVEMENTS = ("shard", "pos", "seq", "wallet", "from_bucket", "to_bucket", "amount", "rule_id", "lot_id", "order_id")
 
@@ -276,6 +277,7 @@ async def write_journal(connection: Connection, postings: Sequence[tuple[Shard, 
                 posting.effective_at,
                 dump_balances(posting.balances),
                 posting.next_due_at,
+                posting.follows,
             )
         )
         for seq, movement in enumerate(posting.movements, 1):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.domain.budget import NO_LEASES, Leases, after
-from shared.domain.decide import decide
+from shared.domain.decide import decide_all
 from shared.domain.facts import Event, Sweep
 from shared.domain.ids import MemberId, OrderId, Wallet
 from shared.domain.model import Account, Debt, Lot, Movement, Posting
@@ -61,7 +61,7 @@ def run(case: Case) -> Result:
     """The case through `decide`, event by event, and then a sweep to `until`."""
     programs = Programs([document.to_domain() for document in case.documents])
     leases: Leases = NO_LEASES
-    accounts = {member: _start(case, member) for member in case.members}
+    accounts = {MemberId(member): _start(case, member) for member in case.members}
     postings: dict[str, list[dict[str, Any]]] = {member: [] for member in case.members}
     outcomes: dict[str, str] = {}
     lines: dict[str, dict[str, dict[str, int]]] = {}
@@ -69,10 +69,12 @@ def run(case: Case) -> Result:
 
     def take(event: Event | Sweep) -> str:
         nonlocal leases
-        decision = decide(accounts[event.member_id], event, programs, leases)
+        decisions = decide_all(accounts.__getitem__, event, programs, leases)
+        for each in decisions:
+            accounts[each.account.member_id] = each.account
+            postings[each.account.member_id] += [_plain_posting(posting) for posting in each.postings]
+        decision = decisions[0]
         leases = after(leases, decision.budgets)
-        accounts[event.member_id] = decision.account
-        postings[event.member_id] += [_plain_posting(posting) for posting in decision.postings]
         if decision.order is not None:
             order_id = decision.order.order_id
             lines[order_id] = points_by_line(decision.order)
@@ -88,7 +90,7 @@ def run(case: Case) -> Result:
             take(Sweep(MemberId(member), instant_of(case.expect.until)))
 
     def seen(member: str, at: datetime) -> Account:
-        account, _ = settle(after_all_events[member], instant_of(at), programs)
+        account, _ = settle(after_all_events[MemberId(member)], instant_of(at), programs)
         return account
 
     def balance(member: str, at: datetime) -> dict[str, dict[str, int]]:

@@ -18,9 +18,10 @@ import shared.ledger.state as state_module
 from services.publisher.cache import CacheTail
 from services.publisher.positions import dump_positions
 from services.publisher.share import Share
+from shared.domain.budget import Leases
 from shared.domain.facts import Event, Sweep
 from shared.domain.ids import RefundId, Shard
-from shared.domain.model import Account, Decision, KnownOrder
+from shared.domain.model import Account, AccountOf, Decision, KnownOrder
 from shared.domain.program import Programs
 from shared.domain.time import Instant
 from shared.ledger import write
@@ -185,18 +186,18 @@ def early_refund_forgotten() -> AbstractContextManager[Any]:
 
 def refund_twice_in_a_batch_counted_twice() -> AbstractContextManager[Any]:
     """Which refunds are known is asked of the ledger alone: a batch forgets the ids of its own."""
-    real = plan_module.decide
+    real = plan_module.decide_all
 
-    def decide(account: Account, event: Event | Sweep, programs: Programs) -> Decision:
-        decision = real(account, event, programs)
+    def decide_all(account_of: AccountOf, event: Event | Sweep, programs: Programs, leases: Leases) -> list[Decision]:
+        decision, *others = real(account_of, event, programs, leases)
         if decision.refund is not None:
             order_id, orders = decision.refund.order_id, decision.account.orders
             *before, last = orders[order_id].refunds
             known = replace(orders[order_id], refunds=(*before, replace(last, refund_id=RefundId(""))))
             decision.account.orders = {**orders, order_id: known}
-        return decision
+        return [decision, *others]
 
-    return patch.object(plan_module, "decide", decide)
+    return patch.object(plan_module, "decide_all", decide_all)
 
 
 def refund_and_order_of_an_unseen_member_side_by_side() -> AbstractContextManager[Any]:

@@ -94,8 +94,10 @@ class LedgerCheck:
 
     def _event_jobs(self) -> list[Job]:
         if self._since:
-            return [(self._events, self._find_events), (self._events, self._sum_posted)]
-        return [(self._events, self._sum_consumed), (self._events, self._sum_posted)]
+            jobs = (self._find_events, self._sum_posted, self._find_following)
+        else:
+            jobs = (self._sum_consumed, self._sum_posted, self._find_following)
+        return [(self._events, job) for job in jobs]
 
     def _slices(self, postings: int) -> list[list[int]]:
         """The shards, dealt out to so many slices that each has few enough postings."""
@@ -167,6 +169,9 @@ class LedgerCheck:
 
     async def _find_events(self, connection: Connection) -> None:
         await self._fetch(connection, self._events, statements.FIND_EVENTS, self._since, SHOWN_MAX, MOVING)
+
+    async def _find_following(self, connection: Connection) -> None:
+        await self._fetch(connection, self._events, statements.FOLLOWING, self._since, SHOWN_MAX)
 
     async def _count(self, connection: Connection) -> None:
         row = await connection.fetchrow(statements.COUNT_ROWS, self._since, timeout=QUERY_TIMEOUT_S)

@@ -103,6 +103,14 @@ _PROBLEMS: dict[str, tuple[str, str]] = {
         f"event {{event_id}} of {{source}}: member {{member_id}} has a posting of it ({_AT}), but it was not consumed",
         _POSTING,
     ),
+    "following_without_event": (
+        f"event {{event_id}} of {{source}}: something followed for member {{member_id}} ({_AT}), but it never came",
+        _POSTING,
+    ),
+    "followed_twice": (
+        f"event {{event_id}} of {{source}}: something followed {{postings}} times for member {{member_id}} ({_AT})",
+        _POSTINGS_OF_EVENT,
+    ),
     "refused_with_posting": (
         (
             "event {event_id} of {source}: its outcome is {outcome}, but member {member_id} has a posting of it"

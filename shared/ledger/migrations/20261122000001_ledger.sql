@@ -106,7 +106,7 @@ CREATE TABLE write_offs (
   member_id text NOT NULL,
   version   bigint NOT NULL,
   wallet    text NOT NULL,
-  order_id  text NOT NULL,
+  order_id  text,
   amount    bigint NOT NULL CHECK (amount >= 0),
   PRIMARY KEY (shard, member_id, version, wallet)
 );
@@ -183,6 +183,31 @@ CREATE TABLE budget_leases (
   unused    bigint NOT NULL CHECK (unused >= 0),
   PRIMARY KEY (budget_id, per, period, lease_id)
 ) WITH (fillfactor = 10);
+
+-- Who invited a member, when, and by which rule of which version of the program; and the member's first order. While
+-- something is given for it: for which order, and which side has it, in which lot (null: in the balance alone).
+CREATE TABLE referrals (
+  shard            integer NOT NULL,
+  member_id        text NOT NULL,
+  inviter_id       text NOT NULL,
+  invited_at       timestamptz NOT NULL,
+  rule_id          text NOT NULL,
+  program_version  integer NOT NULL,
+  first_paid_at    timestamptz,
+  first_order_id   text,
+  counted_paid_at  timestamptz,
+  counted_order_id text,
+  inviter_has      boolean NOT NULL,
+  inviter_lot      integer,
+  invited_has      boolean NOT NULL,
+  invited_lot      integer,
+  PRIMARY KEY (shard, member_id),
+  CHECK (inviter_id <> member_id),
+  CHECK ((first_paid_at IS NULL) = (first_order_id IS NULL)),
+  CHECK ((counted_paid_at IS NULL) = (counted_order_id IS NULL)),
+  CHECK (counted_order_id IS NOT NULL OR NOT (inviter_has OR invited_has)),
+  CHECK ((inviter_has OR inviter_lot IS NULL) AND (invited_has OR invited_lot IS NULL))
+) WITH (fillfactor = 90);
 
 -- The days that count for a streak: how long it is there, what was given for the day, and by which version of the program.
 CREATE TABLE streak_days (
@@ -302,7 +327,8 @@ CREATE TABLE import_reverts (
   begun_at  timestamptz NOT NULL
 );
 
--- The journal: what one event, or one due instant, did to one account.
+-- The journal: what one event, or one due instant, did to one account. What `follows` from an event for a referral stands
+-- beside what the event itself came to, and perhaps in the account of another member.
 CREATE TABLE postings (
   shard           integer NOT NULL,
   pos             bigint NOT NULL CHECK (pos > 0),
@@ -319,9 +345,14 @@ CREATE TABLE postings (
   recorded_at     timestamptz NOT NULL DEFAULT now(),
   balances        json NOT NULL,
   next_due_at     timestamptz,
+  follows         boolean NOT NULL DEFAULT false,
   PRIMARY KEY (shard, pos),
-  CHECK ((source IS NULL) = (event_id IS NULL) AND (source IS NULL) = (event_type IS NULL))
+  CHECK ((source IS NULL) = (event_id IS NULL) AND (source IS NULL) = (event_type IS NULL)),
+  CHECK (source IS NOT NULL OR NOT follows)
 );
+
+-- What follows from an event.
+CREATE INDEX postings_following ON postings (source, event_id) WHERE follows;
 
 -- A member's statement, and the proof that versions have no repeat.
 CREATE UNIQUE INDEX postings_of_member ON postings (shard, member_id, version);
@@ -496,11 +527,11 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON dead_letter_ac
 
 -- Writers add and carry forward; nobody may change or remove what was recorded.
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO pointstream_writer, pointstream_reader, pointstream_operator;
-GRANT INSERT ON accounts, lots, debts, write_offs, orders, refunds, profiles, tallies, budgets, budget_leases, streak_days,
-  consumed_events, postings, movements, consumer_offsets, dead_letters, programs, shard_heads, installation, circulation,
-  circulation_positions, adjustments, reversed_events, adjustment_proposals, adjustment_decisions, imports, import_reverts
-  TO pointstream_writer;
-GRANT UPDATE ON accounts, lots, write_offs, profiles, tallies, budgets, budget_leases, streak_days, shard_heads,
+GRANT INSERT ON accounts, lots, debts, write_offs, orders, refunds, profiles, tallies, referrals, budgets, budget_leases,
+  streak_days, consumed_events, postings, movements, consumer_offsets, dead_letters, programs, shard_heads, installation,
+  circulation, circulation_positions, adjustments, reversed_events, adjustment_proposals, adjustment_decisions, imports,
+  import_reverts TO pointstream_writer;
+GRANT UPDATE ON accounts, lots, write_offs, profiles, tallies, referrals, budgets, budget_leases, streak_days, shard_heads,
   consumer_offsets, installation, circulation, circulation_positions
   TO pointstream_writer;
 GRANT DELETE ON debts, budget_leases TO pointstream_writer;
@@ -515,6 +546,6 @@ GRANT INSERT ON dead_letter_actions, dead_letter_acceptances TO pointstream_oper
 DROP VIEW dead_letter_states;
 DROP TABLE import_reverts, imports, adjustment_decisions, adjustment_proposals, adjustments, reversed_events, circulation,
   circulation_positions, dead_letter_acceptances, dead_letter_actions, dead_letters, consumer_offsets, movements,
-  postings, consumed_events, streak_days, budget_leases, budgets, tallies, profiles, refunds, orders, write_offs, debts,
-  lots, accounts, shard_heads, programs, installation;
+  postings, consumed_events, streak_days, budget_leases, budgets, referrals, tallies, profiles, refunds, orders,
+  write_offs, debts, lots, accounts, shard_heads, programs, installation;
 DROP FUNCTION refuse_change();

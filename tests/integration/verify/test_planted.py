@@ -174,6 +174,19 @@ PLANTED = {
         {"events"},
         "event o-10 of /shop: it is about member bob, but its posting",
     ),
+    "what follows from an event that was not consumed": Flaw(
+        "DELETE FROM consumed_events WHERE event_id = 'o-10';"
+        "UPDATE postings SET follows = true WHERE event_id = 'o-10'",
+        {"events"},
+        "event o-10 of /shop: something followed for member alice",
+    ),
+    "what follows from an event twice for one member": Flaw(
+        "UPDATE consumed_events SET outcome = 'nothing_earned' WHERE event_id = 'o-10';"
+        "DELETE FROM consumed_events WHERE event_id = 'o-20';"
+        "UPDATE postings SET follows = true, event_id = 'o-10' WHERE event_id IN ('o-10', 'o-20')",
+        {"events", "topic"},
+        "event o-10 of /shop: something followed 2 times for member alice",
+    ),
     "an event that was consumed twice": Flaw(
         "ALTER TABLE consumed_events DROP CONSTRAINT consumed_events_pkey;"
         "INSERT INTO consumed_events SELECT * FROM consumed_events WHERE event_id = 'o-10'",

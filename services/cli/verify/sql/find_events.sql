@@ -3,7 +3,7 @@
 WITH posted AS (
   SELECT source, event_id, min(shard) AS shard, min(pos) AS pos, min(member_id) AS member_id, count(*) AS postings
   FROM postings
-  WHERE event_id IS NOT NULL AND pos > $1
+  WHERE event_id IS NOT NULL AND NOT follows AND pos > $1
   GROUP BY source, event_id
 ),
 found AS (
