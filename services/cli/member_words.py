@@ -3,10 +3,11 @@
 from services.cli.wording import count, duration, listed, ordinal
 from shared.contracts.money import money
 from shared.contracts.program import ProgramDocument
-from shared.contracts.program_behaviours import BehaviourDocument, StreakDocument, TaskDocument
+from shared.contracts.program_behaviours import BehaviourDocument, StreakDocument, TaskDocument, TimesDocument
 from shared.contracts.program_budgets import BudgetDocument
 from shared.contracts.program_caps import PER_ORDER, CapDocument
 from shared.contracts.program_filters import WindowDocument
+from shared.contracts.program_referrals import ReferralDocument, WindowPendingDocument
 from shared.domain.program import OnRefund, Shortfall
 from shared.domain.program_behaviours import Floor, Reference
 from shared.domain.program_caps import Excess
@@ -65,6 +66,11 @@ def tasks(document: ProgramDocument) -> dict[str, str]:
     return {task.id: _task(task) for task in document.tasks}
 
 
+def referrals(document: ProgramDocument) -> dict[str, str]:
+    """What an invitation gives to both sides, by the id of the referral."""
+    return {referral.id: _referral(referral, document.currency) for referral in document.referrals}
+
+
 def refunds(document: ProgramDocument) -> list[str]:
     """What becomes of the points of what is given back."""
     spent = _SHORTFALL[document.refunds.shortfall]
@@ -97,8 +103,7 @@ def _behaviour(rule: BehaviourDocument) -> str:
     if rule.points < 0:
         said += ", the rest is owed" if rule.floor is Floor.DEBT else ", as far as they are there"
     if rule.times is not None:
-        said += ", once" if rule.times.once else f", at most {count(rule.times.at_most or 1, 'time')}"
-        said += "" if rule.times.per is None else f" {_PER[rule.times.per]}"
+        said += f", {_times(rule.times)}"
     if rule.once_for is not None:
         said += ", once for each order" if rule.once_for is Reference.ORDER else ", once for each subject"
     return said + _during(rule.during)
@@ -123,6 +128,33 @@ def _task(task: TaskDocument) -> str:
     if policy.bonus:
         said += f", and {policy.bonus:,} more when all are done"
     return said if policy.within_us is None else f"{said}, within {duration(policy.within_us)}"
+
+
+def _referral(referral: ReferralDocument, currency: str) -> str:
+    sides = {"inviter": "the inviter", "invited": "the invited member"}
+    gets = [
+        f"{sides[side]} gets {count(reward.points, 'point')} of {reward.wallet}"
+        for side, reward in referral.rewards.items()
+    ]
+    said = f"after {referral.behaviour}, {listed(gets)} for the first order of the invited member"
+    if (amount := referral.money()) is not None:
+        said += f" from {money(amount, currency)} on"
+    if referral.pending is not None:
+        said += f", pending {_window(referral.pending)}"
+    if referral.times is not None:
+        said += f"; an inviter {_times(referral.times)}"
+    return said + _during(referral.during)
+
+
+def _window(pending: WindowPendingDocument) -> str:
+    if pending.exact:
+        return f"for {pending.days * 24} hours"
+    return f"through the {ordinal(pending.days)} day after the payment"
+
+
+def _times(times: TimesDocument) -> str:
+    said = "once" if times.once else f"at most {count(times.at_most or 1, 'time')}"
+    return said if times.per is None else f"{said} {_PER[times.per]}"
 
 
 def _during(window: WindowDocument | None) -> str:

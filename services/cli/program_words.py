@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
-from services.cli.member_words import behaviours, budgets, caps, refunds, streaks, tasks
+from services.cli.member_words import behaviours, budgets, caps, referrals, refunds, streaks, tasks
 from services.cli.wording import count, duration, either, listed, ordinal
 from shared.contracts.conditions import CelCondition
 from shared.contracts.money import money
@@ -38,6 +38,7 @@ def explained(document: ProgramDocument) -> Words:
         "behaviours": [f"{name}: {said}." for name, said in behaviours(document).items()],
         "check-ins": [f"{name}: {said}." for name, said in streaks(document).items()],
         "tasks": [f"{name}: {said}." for name, said in tasks(document).items()],
+        "referrals": [f"{name}: {said}." for name, said in referrals(document).items()],
         "refunds": refunds(document),
         "base": [_base(document)],
         "time": [_tolerances(document)],
@@ -71,6 +72,9 @@ def changes(old: ProgramDocument, new: ProgramDocument) -> Words:
         "behaviours": _changed(behaviours(old), behaviours(new), "what was given or taken before stays"),
         "check-ins": _changed(streaks(old), streaks(new), "days that were checked in before keep what they gave"),
         "tasks": _changed(tasks(old), tasks(new), "steps that were done before stay done"),
+        "referrals": _changed(
+            referrals(old), referrals(new), "who was invited before still gets what was promised then"
+        ),
         "refunds": []
         if refunds(old) == refunds(new)
         else [*refunds(new), "Orders that were paid before go by the version that was in force then."],
