@@ -1,7 +1,6 @@
 """`pointstream budgets`: what is used of each budget, and what is left."""
 
 from dataclasses import dataclass
-from fractions import Fraction
 
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -79,7 +78,7 @@ def _amount(units: int, unit: BudgetUnit, currency: str) -> str:
     """Units of a budget as people write them; of money, what is less than a minor unit is left out."""
     if unit is BudgetUnit.POINTS:
         return f"{units:,}"
-    return money(Fraction(units // MONEY_SCALE, 10 ** EXPONENTS[currency]), currency)
+    return money(units // MONEY_SCALE, currency)
 
 
 def _document(each: _Standing, currency: str) -> Json:

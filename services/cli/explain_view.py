@@ -9,7 +9,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from services.cli.plain import plain
-from shared.reads.reasons import money
+from shared.contracts.money import money
 
 Document = Mapping[str, Any]
 

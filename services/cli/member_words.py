@@ -1,7 +1,7 @@
 """What a program says beside its rules for orders, in words: caps, budgets, behaviours, check-ins, tasks, refunds."""
 
 from services.cli.wording import count, duration, listed, ordinal
-from shared.contracts.money import money
+from shared.contracts.money import minor_units, money
 from shared.contracts.program import ProgramDocument
 from shared.contracts.program_behaviours import BehaviourDocument, StreakDocument, TaskDocument, TimesDocument
 from shared.contracts.program_budgets import BudgetDocument
@@ -91,7 +91,9 @@ def _cap(cap: CapDocument, rules: list[str]) -> str:
 
 
 def _budget(budget: BudgetDocument, rules: list[str], currency: str) -> str:
-    size = count(budget.points or 0, "point") if budget.money is None else money(budget.money, currency)
+    size = count(budget.points or 0, "point")
+    if budget.money is not None:
+        size = money(minor_units(budget.money, currency), currency)
     per = "" if budget.per is Period.EVER else f" {_PER[budget.per]}"
     when = f"{per}{_during(budget.during)}"
     return f"{listed(rules)} give all members together at most {size}{when}; {_EXCESS[budget.excess]}"

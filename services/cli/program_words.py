@@ -7,7 +7,7 @@ from fractions import Fraction
 from services.cli.member_words import behaviours, budgets, caps, referrals, refunds, streaks, tasks
 from services.cli.wording import count, duration, either, listed, ordinal
 from shared.contracts.conditions import CelCondition
-from shared.contracts.money import money
+from shared.contracts.money import minor_units, money
 from shared.contracts.program import ProgramDocument
 from shared.contracts.program_filters import WEEKDAYS, DaysDocument, MatchDocument, OrderMatchDocument, WindowDocument
 from shared.contracts.program_multipliers import MultiplierDocument
@@ -216,10 +216,11 @@ def _during(window: WindowDocument | None) -> str:
 def _gives(rule: RuleDocument, currency: str) -> str:
     """How much a rule gives for what it counts."""
     if rule.step is not None:
-        return f"{count(rule.step.points, 'point')} for every full {money(rule.step.every, currency)}"
+        every = money(minor_units(rule.step.every, currency), currency)
+        return f"{count(rule.step.points, 'point')} for every full {every}"
     if rule.threshold is not None:
         points = count(rule.threshold.points, "point")
-        return f"{points} once an order comes to {money(rule.threshold.from_, currency)}"
+        return f"{points} once an order comes to {money(minor_units(rule.threshold.from_, currency), currency)}"
     if rule.per_item is not None:
         return f"{count(rule.per_item, 'point')} for every piece"
     return _rate(rule.rate or Fraction(0), currency)

@@ -26,8 +26,13 @@ def exponent_of(currency: str) -> int:
     return exponent
 
 
-def money(amount: Fraction, currency: str) -> str:
-    """An amount as the currency is written: 200.00 USD, 200 JPY."""
+def money(amount: int, currency: str) -> str:
+    """An amount in minor units as the currency is written: 200.00 USD, 200 JPY."""
     digits = EXPONENTS[currency]
-    units, rest = divmod(int(amount * 10**digits), 10**digits)
+    units, rest = divmod(amount, 10**digits)
     return f"{units:,}.{rest:0{digits}} {currency}" if digits else f"{units:,} {currency}"
+
+
+def minor_units(amount: Fraction, currency: str) -> int:
+    """An amount in units of the currency, in minor units; what is less than one is left out."""
+    return int(amount * 10 ** EXPONENTS[currency])

@@ -55,7 +55,7 @@ class Reason(StrEnum):
     OTHER_OF_GROUP = "other_of_group"
     """Only one rule of its group gives, and it was another one."""
     CUT = "cut"
-    """A limit or a cap had no room for what it would have given."""
+    """A limit, a cap or a budget had no room for what it would have given."""
     NO_RULE_GAVE = "no_rule_gave"
     """None of the rules that it multiplies gave anything."""
     UNEXPLAINED = "unexplained"
@@ -68,7 +68,7 @@ class Silence:
 
     `had` is what the order had and `wanted` what would have done; `counted` is what the lines that count come to and
     `needed` from where on it gives, in minor units; `other` is the rule of its group that gave, `choice` how it was
-    chosen; `at` is when its time begins or ended; `cut` is how many points limits and caps took.
+    chosen; `at` is when its time begins or ended; `cut` is how many points limits, caps and budgets took.
     """
 
     name: RuleId | MultiplierId
@@ -270,7 +270,7 @@ def _alone(rule: Rule, basis: Basis, program: Program, rated: RatedOrder) -> Sil
     unmet = basis.held.get("unmet", {})
     met = [replace(by, when=None) for by in program.multipliers if by.multiplier_id not in unmet]
     rules = (replace(rule, when=None),)
-    only = replace(program, rules=rules, multipliers=tuple(met), groups={}, caps=(), base=PLAIN)
+    only = replace(program, rules=rules, multipliers=tuple(met), groups={}, caps=(), budgets=(), base=PLAIN)
     profile, first_order = _profile_of(basis, program), bool(basis.held.get("first_order"))
     _, granted = rate(_order_of(basis), only, profile, first_order=first_order)
     if not granted:

@@ -7,10 +7,9 @@ is decided by all versions that were there when it began, and whoever knows fewe
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 from shared.clock import now_of
-from shared.contracts.money import EXPONENTS, money
+from shared.contracts.money import money
 from shared.contracts.program import ProgramDocument, parse_program
 from shared.contracts.program_succession import obstacles
 from shared.domain.program import Programs
@@ -143,4 +142,4 @@ def _amount(units: int, unit: BudgetUnit, currency: str) -> str:
     """Units of a budget as a document writes them: points, or money rounded up to a whole minor unit."""
     if unit is BudgetUnit.POINTS:
         return f"{units:,}"
-    return money(Fraction(-(-units // MONEY_SCALE), 10 ** EXPONENTS[currency]), currency)
+    return money(-(-units // MONEY_SCALE), currency)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import tzinfo
 
-from shared.contracts.money import EXPONENTS
+from shared.contracts.money import money
 from shared.domain.explain import Reason, Silence
 from shared.domain.model import Outcome
 from shared.domain.program import Choice
@@ -29,7 +29,7 @@ _SENTENCES: Mapping[Reason, str] = {
     Reason.BELOW_STEP: "The goods that count come to {counted}; it gives for every full {needed}.",
     Reason.LESS_THAN_A_POINT: "What it gives for this order is less than a whole point.",
     Reason.OTHER_OF_GROUP: "Of its group only one rule gives, and {other} {chosen}.",
-    Reason.CUT: "A limit or a cap of the program had no room left for what it would have given.",
+    Reason.CUT: "A limit, a cap or a budget of the program had no room left for what it would have given.",
     Reason.NO_RULE_GAVE: "The rules that it makes more of ({wanted}) gave nothing.",
     Reason.UNEXPLAINED: "What was kept with the order does not say why.",
 }
@@ -43,8 +43,8 @@ def says(silence: Silence, currency: str, zone: tzinfo) -> str:
     return _SENTENCES[silence.reason].format(
         wanted=" or ".join(silence.wanted),
         had="names none" if silence.had is None else f"has {silence.had}",
-        counted=money(silence.counted, currency),
-        needed=money(silence.needed, currency),
+        counted=money(silence.counted or 0, currency),
+        needed=money(silence.needed or 0, currency),
         other=silence.other,
         chosen=_CHOSEN[silence.choice],
         at=_at(silence.at, zone),
@@ -74,8 +74,9 @@ _OUTCOMES: Mapping[Outcome, str] = {
     Outcome.BALANCE_LIMIT_REACHED: "Nobody can have so many points, so it was refused.",
     Outcome.MEMBER_KNOWN: "What the shop knows of the member was taken note of.",
     Outcome.MEMBER_VERSION_NOT_NEWER: "Something newer was known of the member already.",
+    Outcome.BUDGET_EXHAUSTED: "It counts, but nothing was left of the program's budgets for any of its points.",
     Outcome.CAPPED: "It counts, but the caps of the program had no room left for any of its points.",
-    Outcome.TRIMMED: "Points moved; the caps of the program had no room for all that the rules would have given.",
+    Outcome.TRIMMED: "Points moved; caps and budgets had no room for all that the rules would have given.",
     Outcome.POSTED: "Points moved.",
 }
 
@@ -83,13 +84,6 @@ _OUTCOMES: Mapping[Outcome, str] = {
 def outcome_says(outcome: Outcome) -> str:
     """What an outcome means, as one sentence."""
     return _OUTCOMES.get(outcome, f"It came to this: {outcome.value.replace('_', ' ')}.")
-
-
-def money(amount: int | None, currency: str) -> str:
-    """An amount as the currency is written: 200.00 USD, 200 JPY."""
-    digits = EXPONENTS[currency]
-    units, rest = divmod(amount or 0, 10**digits)
-    return f"{units:,}.{rest:0{digits}} {currency}" if digits else f"{units:,} {currency}"
 
 
 def _at(at: Instant | None, zone: tzinfo) -> str:

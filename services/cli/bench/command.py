@@ -48,6 +48,7 @@ DECISIONS = 50_000
 PROGRAMS = {"one rule": ONE_RULE, "realistic program": REALISTIC}
 LARGE_BUDGET, SMALL_BUDGET = 10**12, 3_000_000
 """Points: one that lasts, and one that is used up by some 8,000 orders, as each gives some 360."""
+ACTIVATIONS = 10
 LATENCY_S = 20.0
 LONE_ORDERS = 40
 PAST_MOVEMENTS = 10_000_000
@@ -150,6 +151,12 @@ async def _programs(plan: Plan, made: Bench) -> None:
                 load = Load(plan.orders, first=(workers - 1) * 2 * plan.orders, mixed=True)
                 mixed = await throughput.run(made, settings, load, workers)
                 figures.add(part, f"events of a mixed stream, workers: {workers}", "1/s", mixed.orders_per_s)
+                figures.add(part, f"longest pause between commits, workers: {workers}", "ms", mixed.pause_ms)
+            load = Load(plan.orders, first=4 * plan.orders, mixed=True, activations=ACTIVATIONS)
+            changing = await throughput.run(made, settings, load, 2)
+            figures.add(part, f"events while {ACTIVATIONS} versions are activated", "1/s", changing.orders_per_s)
+            figures.add(part, "longest pause while versions are activated", "ms", changing.pause_ms)
+            figures.add(part, "activating against not", "", changing.orders_per_s / mixed.orders_per_s)
         figures.add(part, "realistic program against one rule", "", done["realistic program"] / done["one rule"])
         _say(f"run {number + 1}: " + ", ".join(f"{name} {rate:,.0f} orders/s" for name, rate in done.items()))
 

@@ -11,10 +11,12 @@ import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
 
+from services.cli.bench.activating import activate
 from services.cli.bench.bench_stack import Bench
 from services.cli.bench.machine import cpu_seconds, memory_mb
 from services.cli.bench.mixed import mixed
@@ -39,12 +41,13 @@ SESSION_TIMEOUT_MS = 120_000
 @dataclass(frozen=True, slots=True)
 class Load:
     """What to send: so many orders, or with `mixed` events of all kinds, numbered from `first` on after those of the
-    warm-up."""
+    warm-up. Meanwhile so many new versions of the program are activated."""
 
     orders: int
     spread: Spread = Spread.EVEN
     first: int = 0
     mixed: bool = False
+    activations: int = 0
 
     def events(self, count: int, first: int) -> Iterator[Outgoing]:
         """So many events, numbered on from its own `first`."""
@@ -53,7 +56,8 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one run came to. `cpu_us` and `memory_mb` are by process; the rows and bytes are an order's."""
+    """What one run came to. `cpu_us` and `memory_mb` are by process; the rows and bytes are an order's; `pause_ms` is
+    the longest time between two commits."""
 
     orders_per_s: float
     cpu_us: dict[str, float]
@@ -62,6 +66,7 @@ class Run:
     rows: float
     wal_bytes: float
     ready_s: float
+    pause_ms: float
 
 
 async def run(bench: Bench, settings: Settings, load: Load, earn_workers: int) -> Run:
@@ -88,17 +93,17 @@ async def run(bench: Bench, settings: Settings, load: Load, earn_workers: int) -
                 began_at = await connection.fetchval("SELECT now()")
                 began_s, used = time.monotonic(), cpu_seconds(everything)
                 _signal(pids.values(), signal.SIGCONT)
+                activating = asyncio.create_task(activate(settings, load.activations))
                 while not (standing := await follower.look()).done:
                     await asyncio.sleep(LOOK_SOON_S if standing.read >= standing.events else LOOK_EVERY_S)
                 seconds = time.monotonic() - began_s
+                await activating
                 cpu = {
                     name: (after - used[name]) / load.orders * 1e6 for name, after in cpu_seconds(everything).items()
                 }
                 memory = memory_mb(pids)
         wal_after, rows_after = await _written(connection)
-        batches = await connection.fetchval(
-            "SELECT count(DISTINCT recorded_at) FROM consumed_events WHERE recorded_at > $1", began_at
-        )
+        batches, pause_ms = await _batches(connection, began_at)
     finally:
         await connection.close()
     return Run(
@@ -109,7 +114,22 @@ async def run(bench: Bench, settings: Settings, load: Load, earn_workers: int) -
         (rows_after - rows_before) / load.orders,
         (wal_after - wal_before) / load.orders,
         ready_s,
+        pause_ms,
     )
+
+
+async def _batches(connection: asyncpg.Connection[asyncpg.Record], since: datetime) -> tuple[int, float]:
+    """How many transactions there were, and the longest time between two of them in milliseconds."""
+    row = await connection.fetchrow(
+        "SELECT count(*) AS batches, extract(epoch FROM max(pause))::float8 * 1000 AS pause_ms FROM ("
+        "  SELECT recorded_at - lag(recorded_at) OVER (ORDER BY recorded_at) AS pause"
+        "  FROM (SELECT DISTINCT recorded_at FROM consumed_events WHERE recorded_at > $1) AS b"
+        ") AS p",
+        since,
+    )
+    if row is None or row["pause_ms"] is None:
+        raise ValueError("nothing was posted in two transactions; send more orders")
+    return row["batches"], row["pause_ms"]
 
 
 async def _until_joined(settings: Settings, earn_workers: int) -> None:
