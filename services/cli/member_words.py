@@ -140,7 +140,7 @@ def _referral(referral: ReferralDocument, currency: str) -> str:
     ]
     said = f"after {referral.behaviour}, {listed(gets)} for the first order of the invited member"
     if (amount := referral.money()) is not None:
-        said += f" from {money(amount, currency)} on"
+        said += f" from {money(minor_units(amount, currency), currency)} on"
     if referral.pending is not None:
         said += f", pending {_window(referral.pending)}"
     if referral.times is not None:

@@ -20,7 +20,8 @@ from shared.contracts import adjustment
 from shared.contracts.program import ProgramDocument, read_program
 from shared.contracts.program_caps import CapDocument
 from shared.contracts.program_filters import WindowDocument
-from shared.domain.ids import MemberId, Wallet
+from shared.domain.budget import needs
+from shared.domain.ids import MemberId, RuleId, Wallet
 from shared.domain.model import Account, Bucket, Movement, Outcome, PostingKind
 from shared.domain.program import Programs, Shortfall
 from shared.domain.time import DAY_US, Instant, instant_of, rfc3339
@@ -522,6 +523,19 @@ def test_campaigns_by_hand() -> None:
         "base": 95,
         "growth": 950,
     }
+
+
+def test_the_budget_of_campaigns_by_hand() -> None:
+    """Two million yuan at ten fen a coin are twenty million coins; what is given before the sale uses none of them."""
+    document = document_of("campaigns")
+    program = document.to_domain()
+    ((_, budget),) = needs(program, instant_of(datetime.fromisoformat("2026-11-11T12:00:00+08:00")))
+    assert budget.size == 20_000_000 * budget.costs[RuleId("double-eleven")]
+    assert set(budget.costs) == {
+        *("every-300", "double-eleven", "brand-week", "own-wallet", "newcomer"),
+        *("calendar", "share-sale", "reminder"),
+    }
+    assert needs(program, instant_of(datetime.fromisoformat("2026-11-12T00:00:00+08:00"))) == []
 
 
 def test_mixed_by_hand() -> None:
