@@ -9,6 +9,7 @@ from pydantic import (
     AfterValidator,
     Field,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -42,6 +43,8 @@ MAX_RULES = 200
 """Every order meets every rule: more than this is a catalogue, not a program."""
 MAX_MULTIPLIERS = 50
 """Every order meets every multiplier."""
+MAX_TIERS = 100
+"""More steps than any ladder has."""
 MAX_STEPS_IN_ALL = 100_000
 """What all conditions may take together, for the largest order: five times what one may."""
 
@@ -59,6 +62,13 @@ class BaseDocument(Part):
     """Count what was paid in points for a line too."""
     shipping: bool = False
     """Count what was paid for shipping too, with its tax: by line in proportion to what else counts."""
+
+
+class TierDocument(Part):
+    """A tier that members can hold."""
+
+    id: Name
+    """What multipliers call it."""
 
 
 class RefundsDocument(Part):
@@ -106,6 +116,8 @@ class ProgramDocument(Part):
     """What gives points. All that match an order give theirs, but for those of a group."""
     groups: dict[Name, domain.Choice] = Field(default_factory=dict)
     """Exclusive groups of rules, by name: which rule of each gives its points for an order, `first` or `best`."""
+    tiers: list[TierDocument] = Field(default_factory=list, max_length=MAX_TIERS)
+    """The tiers that members can hold, the lowest first."""
     stacking: Stacking = Stacking.ADDITIVE
     """What several multipliers come to for one order: 1.2 and 2 are 2.2 if `additive`, 2.4 if `multiplicative`."""
     multipliers: Annotated[list[MultiplierDocument], Field(min_length=1, max_length=MAX_MULTIPLIERS)] = Field(
@@ -161,10 +173,20 @@ class ProgramDocument(Part):
             raise ValueError(f"groups.{unused[0]}: no rule is in it; give it to a rule, or leave it out")
         return self
 
+    @field_validator("tiers")
+    @classmethod
+    def _different(cls, tiers: list[TierDocument]) -> list[TierDocument]:
+        names = [tier.id for tier in tiers]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise ValueError(f"{name!r} stands twice; a tier is named once")
+        return tiers
+
     @model_validator(mode="after")
     def _multipliers_fit(self) -> Self:
         rules = [rule.id for rule in self.rules]
         names = set(rules)
+        tiers = [tier.id for tier in self.tiers]
         for index, multiplier in enumerate(self.multipliers):
             path = f"multipliers[{index}]"
             if multiplier.id in names:
@@ -174,6 +196,12 @@ class ProgramDocument(Part):
             for number, rule in enumerate(multiplier.rules or ()):
                 if rule not in rules:
                     raise ValueError(f"{path}.rules[{number}]: {rule!r} is not one of {', '.join(rules)}")
+            for tier in multiplier.by_tier or ():
+                if tier not in tiers:
+                    known = f"one of {', '.join(tiers)}" if tiers else "listed in tiers"
+                    raise ValueError(
+                        f"{path}.by_tier.{tier}: {tier!r} is not {known}; add it there, or correct its name"
+                    )
             if not self.multiplied_by(multiplier):
                 raise ValueError(f"{path}: no rule has a rate or a step; name in rules what it multiplies")
             names.add(multiplier.id)

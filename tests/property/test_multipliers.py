@@ -142,6 +142,7 @@ def test_every_rule_gives_what_it_is_said_to_give(data: st.DataObject) -> None:
         "wallets": {"points": {"spendable": True, "expiry": "never"}},
         "rules": rules,
         "stacking": data.draw(st.sampled_from(["additive", "multiplicative"])),
+        "tiers": [{"id": "silver"}, {"id": "gold"}],
         "multipliers": data.draw(multiplier_lists(rules)),
     }
     order, profile, first_order = data.draw(orders()), data.draw(PROFILES), data.draw(st.booleans())

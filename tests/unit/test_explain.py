@@ -31,6 +31,7 @@ def program(*rules: dict[str, Any], **more: Any) -> Program:
         "zone": "Asia/Shanghai",
         "currency": "CNY",
         "wallets": {"points": {"spendable": True, "expiry": "never"}},
+        "tiers": [{"id": "silver"}, {"id": "gold"}],
         "rules": [{"wallet": "points", **rule} for rule in rules],
     }
     return ProgramDocument.model_validate(document | more).to_domain()

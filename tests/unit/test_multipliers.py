@@ -37,6 +37,7 @@ def program(
             "growth": {"spendable": False, "expiry": "never"},
         },
         "rules": rules or [BASE],
+        "tiers": [{"id": "silver"}, {"id": "gold"}],
         "stacking": stacking,
     }
     if multipliers:

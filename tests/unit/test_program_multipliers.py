@@ -12,6 +12,7 @@ from tests.unit.test_program import VALID, refusal
 MULTIPLIED = (
     VALID
     + """\
+tiers: [{id: silver}, {id: gold}]
 stacking: multiplicative
 multipliers:
   - {id: birthday, factor: 2, days: birthday}
@@ -68,6 +69,19 @@ def test_a_multiplier_has_the_rules_with_a_rate_or_a_step_unless_it_names_others
         pytest.param(
             "gold: 3/2", "gold: 0.5", ["multipliers[1].by_tier.gold: a factor is at least 1"], id="less by tier"
         ),
+        pytest.param(
+            "gold: 3/2",
+            "golden: 3/2",
+            ["multipliers[1].by_tier.golden: 'golden' is not one of silver, gold; add it there"],
+            id="unknown tier",
+        ),
+        pytest.param(
+            "tiers: [{id: silver}, {id: gold}]\n",
+            "",
+            ["multipliers[1].by_tier.silver: 'silver' is not listed in tiers"],
+            id="no tiers",
+        ),
+        pytest.param("{id: gold}]", "{id: silver}]", ["tiers: 'silver' stands twice"], id="a tier twice"),
         pytest.param("gold: 3/2", "Gold Card: 3/2", ["multipliers[1].by_tier.Gold Card"], id="no name of a tier"),
         pytest.param(
             "factor: 2.5",

@@ -100,6 +100,7 @@ def test_every_kind_of_expiry_has_its_words(expiry: str, said: str) -> None:
 MULTIPLIED = (
     SHOP
     + """\
+tiers: [{id: silver}, {id: gold}]
 multipliers:
   - {id: birthday, factor: 2, days: birthday}
   - {id: tier, by_tier: {silver: 1.2, gold: 1.25}, rules: [base]}
