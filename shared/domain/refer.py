@@ -87,21 +87,24 @@ def _invite(invited: Account | None, behaviour: Behaviour, decision: Decision, p
 def _judge(
     invited: Account | None, behaviour: Behaviour, rule: ReferralRule, program: Program
 ) -> tuple[Outcome, Referral | None]:
-    """Whether an invitation counts: the earliest of a member does, but for one for which something is given already."""
+    """Whether an invitation counts: the earliest of a member does. While something is given for one, no other takes its
+    place that promised anything else, or to somebody else."""
     at, inviter = behaviour.occurred_at, behaviour.member_id
     if not rule.applies_at(at):
         return Outcome.BEHAVIOUR_OUT_OF_TIME, None
-    if behaviour.subject is None:
-        return Outcome.REFERENCE_MISSING, None
     if invited is None:
-        return Outcome.SELF_REFERRAL, None
+        return Outcome.REFERENCE_MISSING if behaviour.subject is None else Outcome.SELF_REFERRAL, None
     known = invited.referral
     first = first_order(invited) if known is None else known.first_order
     if first is not None and first.paid_at < at:
         return Outcome.NOT_A_NEW_MEMBER, None
-    if known is not None and (known.counted_for is not None or (known.invited_at, known.inviter) <= (at, inviter)):
+    referral = Referral(inviter, at, rule.rule_id, program.version, first)
+    if known is None:
+        return Outcome.REFERRED, referral
+    again = known.promise == referral.promise
+    if (known.invited_at, known.inviter) <= (at, inviter) or not (again or known.counted_for is None):
         return Outcome.ALREADY_REFERRED, None
-    return Outcome.REFERRED, Referral(inviter, at, rule.rule_id, program.version, first)
+    return Outcome.REFERRED, replace(known, invited_at=at) if again else referral
 
 
 @dataclass(frozen=True, slots=True)

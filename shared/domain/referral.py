@@ -88,6 +88,11 @@ class Referral:
     to_invited: Given | None = None
 
     @property
+    def promise(self) -> tuple[MemberId, RuleId, ProgramVersion]:
+        """To whom something was promised for the member, and by what."""
+        return self.inviter, self.rule_id, self.program_version
+
+    @property
     def is_in_time(self) -> bool:
         """Whether the first order came after the invitation."""
         return self.first_order is not None and self.first_order.paid_at >= self.invited_at
