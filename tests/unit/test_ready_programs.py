@@ -192,6 +192,8 @@ class Lived:
     orders: dict[str, dict[str, Any]]
     given_back: set[str]
     """Orders that came back as a whole."""
+    invited: dict[str, str]
+    """Who was invited, and by whom."""
     simulation: Simulation
 
     def members(self) -> Iterator[Member]:
@@ -276,6 +278,10 @@ def lived(name: str) -> Lived:
             if business.streaks and chance.randrange(10)
         ),
     ]
+    invited = dict(_invitations(members)) if document.referrals else {}
+    for number, (friend, inviter) in enumerate(invited.items()):
+        behaviour = document.referrals[0].behaviour
+        feed.event("behaviour", inviter, Instant(start + MEMBERS + number), behaviour=behaviour, subject=friend)
     spent = next(name for name, wallet in document.wallets.items() if wallet.spendable)
     orders: dict[str, dict[str, Any]] = {}
     given_back: set[str] = set()
@@ -301,7 +307,14 @@ def lived(name: str) -> Lived:
         else:
             feed.event(kind, member, at, **data)
     feed.simulation.settle(Instant(start + 75 * DAY_US))
-    return Lived(document, orders, given_back, feed.simulation)
+    return Lived(document, orders, given_back, invited, feed.simulation)
+
+
+def _invitations(members: list[str]) -> Iterator[tuple[str, str]]:
+    """Every third member was invited, by one of the first ten."""
+    for number, friend in enumerate(members):
+        if number >= 10 and number % 3 == 0:
+            yield friend, members[number % 10]
 
 
 def _order(chance: random.Random, document: ProgramDocument, business: Business, order_id: str) -> dict[str, Any]:
@@ -385,7 +398,7 @@ def test_everything_in_it_gives_or_takes_something(name: str) -> None:
     document = month.document
     moved = {each.rule_id for each in month.movements()}
     multiplied = {str(rule).split("/")[1] for rule in moved if rule is not None and "/" in rule}
-    parts = (document.rules, document.behaviours, document.streaks, document.tasks)
+    parts = (document.rules, document.behaviours, document.streaks, document.tasks, document.referrals)
     assert {part.id for each in parts for part in each} <= moved
     assert multiplied == {multiplier.id for multiplier in document.multipliers}
 
@@ -414,6 +427,29 @@ def _kept(month: Lived, member: Member, cap: CapDocument, rules: set[str]) -> It
                 kept[periods[each.order_id]] += each.amount * (each.from_bucket is ISSUED)
                 kept[periods[each.order_id]] -= each.amount * (each.to_bucket is Bucket.CLAWED_BACK)
     return kept.values()
+
+
+@pytest.mark.parametrize("name", [name for name in BUSINESSES if document_of(name).referrals])
+def test_its_referrals_pay_both_sides_or_none(name: str) -> None:
+    month = lived(name)
+    (referral,) = month.document.referrals
+    assert referral.inviter is not None
+    assert referral.invited is not None
+    kept: Counter[str] = Counter()
+    lost = 0
+    for member in month.members():
+        for posting in member.postings:
+            if posting.follows:
+                sign = 1 if posting.kind is PostingKind.ACCRUAL else -1
+                lost += sign < 0
+                kept[member.account.member_id] += sign * sum(each.amount for each in posting.movements)
+    friends = {friend for friend in month.invited if kept[friend]}
+    assert {kept[friend] for friend in friends} == {referral.invited.points}
+    assert lost > 0
+    rewards = Counter(month.invited[friend] for friend in friends)
+    assert {inviter: kept[inviter] for inviter in set(month.invited.values()) if kept[inviter]} == {
+        inviter: times * referral.inviter.points for inviter, times in rewards.items()
+    }
 
 
 def _holds(window: WindowDocument, at: Instant) -> bool:
