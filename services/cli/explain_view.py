@@ -61,10 +61,19 @@ def show_event(out: Console, event: Document, zone: tzinfo) -> None:
     for words, other in (("It reverses", event["reverses"]), ("What it took came back by", event["reversed_by"])):
         if other is not None:
             _say(out, f"{words} the event {plain(other['id'])} of {plain(other['source'])}.")
-    if not event["orders"] and event["reverses"] is None and event["reversed_by"] is None:
+    for posting in event["follows"]:
+        _follows(out, posting)
+    if not (event["orders"] or event["follows"] or event["reverses"] or event["reversed_by"]):
         _say(out, "Which order it told of is not kept, where no points moved for it.")
     for order in event["orders"]:
         show_order(out, order, zone)
+
+
+def _follows(out: Console, posting: Document) -> None:
+    """What follows from an event for a member by a referral."""
+    _say(out, f"For member {plain(posting['member_id'])}, by a referral:")
+    for each in posting["movements"]:
+        _say(out, f"  {each['amount']:,} {each['wallet']} from {each['from']} to {each['to']}")
 
 
 def show_member(out: Console, member_id: str, orders: Sequence[Document], zone: tzinfo) -> None:

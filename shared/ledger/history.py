@@ -50,6 +50,8 @@ class EventHistory:
     orders: tuple[OrderId, ...]
     reverses: EventKey | None
     reversed_by: EventKey | None
+    following: tuple[StatementEntry, ...]
+    """What follows from it for a referral, in whoever's account."""
 
 
 async def read_order(
@@ -95,6 +97,8 @@ async def read_event(
     (appeal,) = await connection.fetch(
         statements.READ_APPEAL_OF_EVENT, shard_of(event_id, shards), shard, member_id, source, event_id
     )
+    rows = await connection.fetch(statements.READ_FOLLOWING, source, event_id)
+    following = [entry for each in rows for entry in await with_movements(connection, each["shard"], [each])]
     return EventHistory(
         EventRef(source, event_id, row["event_type"]),
         member_id,
@@ -103,6 +107,7 @@ async def read_event(
         tuple(found["order_id"] for found in orders),
         None if appeal["reverses_source"] is None else (appeal["reverses_source"], appeal["reverses_event_id"]),
         None if appeal["by_source"] is None else (appeal["by_source"], appeal["by_event_id"]),
+        tuple(following),
     )
 
 

@@ -51,6 +51,11 @@ def entries_document(entries: Iterable[StatementEntry]) -> list[Json]:
     return [_entry(entry) for entry in entries]
 
 
+def following_document(entries: Iterable[StatementEntry]) -> list[Json]:
+    """What follows from an event, each with the member whose account it is."""
+    return [{"member_id": entry.posting.member_id, **_entry(entry)} for entry in entries]
+
+
 def _entry(entry: StatementEntry) -> Json:
     posting = entry.posting
     event = posting.event

@@ -11,7 +11,7 @@ from shared.domain.program import Program, Programs
 from shared.domain.reverse import claws, fits, refunded
 from shared.domain.time import Instant, rfc3339
 from shared.ledger.history import OrderHistory, ToldRefund, read_event, read_member_orders, read_order
-from shared.reads.documents import Json
+from shared.reads.documents import Json, following_document
 from shared.reads.order_documents import issued_by, lot_document, rating_document
 from shared.reads.reader import Reader
 from shared.reads.reasons import outcome_says
@@ -48,6 +48,7 @@ async def explain_event(reader: Reader, source: EventSource, event_id: EventId) 
         "recorded_at": rfc3339(found.recorded_at),
         "reverses": _event(found.reverses),
         "reversed_by": _event(found.reversed_by),
+        "follows": following_document(found.following),
         "orders": [
             order_document(found.member_id, order_id, history, reader.programs, now) for order_id, history in orders
         ],

@@ -18,6 +18,7 @@ from shared.domain.program import Programs
 from shared.domain.time import DAY_US, Instant
 from shared.ledger.batch import Batch, Consumed
 from shared.ledger.database import Pool, Role
+from shared.ledger.history import read_event
 from shared.ledger.post import post
 from shared.ledger.programs import load_programs
 from shared.ledger.read import BEFORE_NOTHING, read_statement
@@ -132,6 +133,16 @@ async def test_the_postings_name_the_event_and_stand_beside_its_own(ledger: Pool
         ("ben", "accrual", "o-1", False),
         ("ben", "accrual", "o-1", True),
     ]
+
+
+async def test_an_event_is_explained_with_what_follows_from_it(ledger: Pool, programs: Programs) -> None:
+    await in_turn(ledger, programs, [order("o-1", "ben")], [invitation("ann", "ben")])
+    async with ledger.acquire() as connection:
+        found = await read_event(connection, EventSource("/shop"), EventId(f"ann invites ben at {NOON}"), SHARDS)
+    assert found is not None
+    assert (found.member_id, found.outcome) == ("ann", "referred")
+    told = [(entry.posting.member_id, entry.posting.movements[0].amount) for entry in found.following]
+    assert told == [("ann", 500), ("ben", 200)]
 
 
 async def test_the_ledger_agrees_with_itself_afterwards(settings: Settings, ledger: Pool, programs: Programs) -> None:
