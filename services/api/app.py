@@ -89,6 +89,7 @@ def create_app(settings: Settings, clock: Callable[[], Instant] = wall_clock) ->
     app.state.ledger = ledger
     app.state.desks = desks
     app.include_router(adjustments.router)
+    app.include_router(members.balances)
     app.include_router(members.router)
     app.include_router(orders.router)
     app.include_router(health.router)

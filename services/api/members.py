@@ -1,11 +1,15 @@
 """Reading a member: balance and statement."""
 
-from typing import Annotated
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
 from urllib.parse import unquote_to_bytes
 
 import orjson
 from fastapi import APIRouter, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from fastapi.routing import APIRoute
+from pydantic import TypeAdapter, ValidationError
 from starlette.convertors import Convertor, register_url_convertor
 
 from services.api import cursor as cursors
@@ -56,7 +60,29 @@ MemberIdInPath = Annotated[
 router = APIRouter(prefix="/v1/members", tags=["members"])
 
 
-@router.get("/{member_id:member_id}/balance", response_class=Response, responses=BALANCE_RESPONSES)
+class _ByMember(APIRoute):
+    """A route that is asked for nothing but a member, a thousand times a second. What FastAPI does for any parameter
+    costs several times what the answer does."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        async def handle(request: Request) -> Response:
+            try:
+                member_id = _MEMBER_ID.validate_python(request.path_params["member_id"])
+            except ValidationError as error:
+                found = [{**item, "loc": ("path", "member_id")} for item in error.errors()]
+                raise RequestValidationError(found) from error
+            answer: Response = await self.endpoint(request, member_id)
+            return answer
+
+        return handle
+
+
+_MEMBER_ID: TypeAdapter[str] = TypeAdapter(MemberIdInPath)
+
+balances = APIRouter(prefix="/v1/members", tags=["members"], route_class=_ByMember)
+
+
+@balances.get("/{member_id:member_id}/balance", response_class=Response, responses=BALANCE_RESPONSES)
 async def read_balance(request: Request, member_id: MemberIdInPath) -> Response:
     """A member's balances now.
 

@@ -3,6 +3,7 @@
 All keys of a shard carry the same hash tag, so that a shard stays whole on a Redis cluster.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -74,13 +75,44 @@ class BalanceCache:
         self._write = self._redis.register_script(_SCRIPT)
         self._installation = installation
         self._shards = shards
+        self._waiting: list[tuple[MemberId, asyncio.Future[CachedBalance | None]]] = []
+        self._reading: asyncio.Task[None] | None = None
 
     async def read(self, member_id: MemberId) -> CachedBalance | None:
-        """What is cached of a member; None for a miss."""
-        return _balance(member_id, await cast("Any", self._redis.hmget(self.key(member_id), *_FIELDS)))
+        """What is cached of a member; None for a miss.
+
+        Reads that come while others are under way go together in the next round trip: the client costs several times
+        what the server does, and so a burst is through sooner.
+        """
+        answer: asyncio.Future[CachedBalance | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((member_id, answer))
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read_waiting())
+        return await answer
+
+    async def _read_waiting(self) -> None:
+        """Answer the reads that wait, until there are none. All of them meet what one of them meets."""
+        try:
+            while self._waiting:
+                asked, self._waiting = self._waiting, []
+                try:
+                    found = await self.read_many([member_id for member_id, _ in asked])
+                except Exception as error:
+                    for _, answer in (*asked, *self._waiting):
+                        if not answer.done():
+                            answer.set_exception(error)
+                    self._waiting = []
+                else:
+                    for (_, answer), balance in zip(asked, found, strict=True):
+                        if not answer.done():  # its reader may have gone
+                            answer.set_result(balance)
+        finally:
+            self._reading = None
 
     async def read_many(self, members: Sequence[MemberId]) -> list[CachedBalance | None]:
         """What is cached of each member, in one round trip."""
+        if len(members) == 1:
+            return [_balance(members[0], await cast("Any", self._redis.hmget(self.key(members[0]), *_FIELDS)))]
         async with self._redis.pipeline(transaction=False) as pipeline:
             for member_id in members:
                 pipeline.hmget(self.key(member_id), *_FIELDS)
