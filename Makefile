@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help setup demo up test faults check bench lock clean
+.PHONY: help setup demo up test faults check compile bench lock clean
 
 help:  ## What can be done here
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /	/' | expand -t 10
@@ -41,8 +41,11 @@ check: setup  ## Format, lint, types and the order of the layers
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: setup  ## Measure throughput, latency, cost and reads on this machine; takes some twenty minutes
-	@$(BIN)/pointstream bench
+compile: setup  ## Compile the core to C, and say what to put into PYTHONPATH; takes half a minute and a C compiler
+	@$(BIN)/python -m deploy.core
+
+bench: setup  ## Measure throughput, latency, cost and reads on this machine, compiled; takes some twenty minutes
+	@PYTHONPATH="$$($(BIN)/python -m deploy.core)" $(BIN)/pointstream bench
 
 lock: setup  ## Lock the newest versions of all packages, with hashes and without any host
 	@$(BIN)/python -m pip install --quiet uv
@@ -51,4 +54,4 @@ lock: setup  ## Lock the newest versions of all packages, with hashes and withou
 
 clean:  ## Stop the stack, and remove its data and everything that was installed
 	@if [ -x $(BIN)/pointstream ]; then $(BIN)/pointstream stack down --wipe; fi
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

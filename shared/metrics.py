@@ -22,6 +22,7 @@ from prometheus_client import (
 
 from shared.contracts.defect import Defect
 from shared.contracts.inbound import CONTRACTS
+from shared.core import core
 from shared.domain.model import Bucket, Outcome, PostingKind
 from shared.ledger.batch import CONFLICTING_DUPLICATE, DEAD_LETTER, DUPLICATE
 
@@ -187,6 +188,16 @@ WATERMARK_LAG = _gauge(
     " comes after a long silence is none.",
     of=[Process.EXPIRY],
 )
+
+CORE_INFO = _gauge(
+    "pointstream_core_info",
+    "1 for the core that this process runs: compiled, or from source.",
+    "Both decide the same; compiled, to decide costs half as much. `source` where you meant `compiled`: the process was"
+    " started without the folder that `make compile` names.",
+    {"core": ["compiled", "source"]},
+    of=[Process.EARN, Process.EXPIRY, Process.API],
+)
+CORE_INFO.labels(core()).set(1)
 
 OWNED_PARTITIONS = _gauge(
     "pointstream_owned_partitions",

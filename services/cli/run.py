@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Annotated
 
 import asyncpg
+import structlog
 import typer
 
 from deploy import stack
 from services.cli.config import console, errors, fail, load_settings
 from services.cli.processes import Worker, WorkerEndedError, running
 from shared.contracts.program import ProgramError, read_program
+from shared.core import core
 from shared.ledger.database import CONNECTION_ERRORS, Role
 from shared.ledger.installation import Clock, InstallationError, read_installation
 from shared.ledger.programs import load_programs
@@ -24,6 +26,8 @@ from shared.settings import Settings
 from shared.setup import open_ledger, set_up
 
 ALL = "all"
+
+log = structlog.get_logger()
 
 ProgramFile = Annotated[
     Path | None,
@@ -61,6 +65,7 @@ def run(
         fail(f"{worker!r} is no worker; say {', '.join(Worker)} or {ALL}")
     asyncio.run(_check(settings))
     configure_logging(worker)
+    log.info("starting", core=core())
     importlib.import_module(f"services.{worker}.app").run(settings)
 
 

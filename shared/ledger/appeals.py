@@ -2,16 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 
-from shared.domain.facts import Appeal, EventKey
+from shared.domain.facts import Appeal
 from shared.domain.ids import MemberId, Shard, Wallet
 from shared.domain.model import Account, Bucket, Movement, Taken, WriteOff
 from shared.ledger import statements
 from shared.ledger.database import Connection, Pool, copy
+from shared.ledger.needs import Wanted
 from shared.ledger.plan import Change, KeptAdjustment
 from shared.ledger.sharding import shard_of
-
-Wanted = tuple[MemberId, EventKey]
-"""Whose event is to be reversed, and which one."""
 
 _REVERSED = ("shard", "member_id", "source", "event_id", "by_source", "by_event_id")
 

@@ -1,26 +1,22 @@
 """Loading what the decisions of a batch need: a fixed number of statements, however many events there are."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import date
-from typing import assert_never
+from dataclasses import dataclass
 
 import orjson
 
-from shared.domain import behaviour, budget, cap, check_in
 from shared.domain.budget import Leases
-from shared.domain.facts import Adjustment, Appeal, Behaviour, CheckIn, Event, MemberChange, Order, Refund, Sweep
-from shared.domain.ids import LotId, MemberId, OrderId, RuleId, Shard, Wallet
+from shared.domain.facts import Event, Sweep
+from shared.domain.ids import LotId, MemberId, OrderId, Shard, Wallet
 from shared.domain.model import Account, Bucket, Debt, Lot
-from shared.domain.program import Program, Programs
-from shared.domain.program_budgets import BudgetKey
-from shared.domain.tally import TallyKey, told_before
+from shared.domain.program import Programs
 from shared.domain.time import Instant
 from shared.ledger import statements
-from shared.ledger.appeals import Wanted, load_write_offs, read_taken
+from shared.ledger.appeals import load_write_offs, read_taken
 from shared.ledger.budgets import Held, Reach, lock_leases, read_leases
 from shared.ledger.database import Connection, Pool, Record
 from shared.ledger.habits import load_first_orders, load_profiles, load_streak_days, load_tallies
+from shared.ledger.needs import Needs, add_allowance, needs_of
 from shared.ledger.orders import known_order
 from shared.ledger.referrals import Tie, check_ties, find_first_orders, read_ties
 from shared.ledger.sharding import shard_of
@@ -43,7 +39,7 @@ async def lock_accounts(
     A member that nobody has seen gets an account of version 0; with `alone`, nobody else posts such members of the same
     shards until the transaction ends.
     """
-    needs = _needs(events, shards, programs)
+    needs = needs_of(events, shards, programs)
     if programs.refer:
         await _add_ties(connection, events, needs, shards, programs)
     if alone:
@@ -62,7 +58,7 @@ async def read_accounts(
 ) -> tuple[Accounts, Leases]:
     """The same accounts and what there is of budgets, without locks, for whoever decides and writes nothing. They are
     of one moment where the connection's transaction sees only one."""
-    needs = _needs(events, shards, programs)
+    needs = needs_of(events, shards, programs)
     if programs.refer:
         await _add_ties(connection, events, needs, shards, programs)
     rows = await connection.fetch(statements.READ_ACCOUNTS, list(needs.shards.values()), list(needs.shards))
@@ -71,14 +67,14 @@ async def read_accounts(
     return accounts, await read_leases(connection, list(needs.budgets))
 
 
-def _accounts(rows: Sequence[Record], needs: "_Needs") -> Accounts:
+def _accounts(rows: Sequence[Record], needs: Needs) -> Accounts:
     """The accounts as they are stored; a new one for each member that is not."""
     return {member_id: Account(member_id) for member_id in needs.shards} | {
         row["member_id"]: _account(row) for row in rows
     }
 
 
-async def _load(connection: Connection, accounts: Accounts, needs: "_Needs", programs: Programs, shards: int) -> None:
+async def _load(connection: Connection, accounts: Accounts, needs: Needs, programs: Programs, shards: int) -> None:
     """Put into the accounts what the events need beside them."""
     await _load_referrals(connection, accounts, needs)
     due: dict[MemberId, Instant] = {}
@@ -103,7 +99,7 @@ async def _load(connection: Connection, accounts: Accounts, needs: "_Needs", pro
     await _load_habits(connection, accounts, needs, programs)
 
 
-async def _lock_unseen(connection: Connection, needs: "_Needs", seen: Sequence[Record]) -> Sequence[Record]:
+async def _lock_unseen(connection: Connection, needs: Needs, seen: Sequence[Record]) -> Sequence[Record]:
     """Members that nobody has seen have no account to lock. Let a refund of theirs, or a habit, be posted by nobody
     else at the same time: an order would not know of its refund, nor two behaviours of each other's tally.
 
@@ -124,33 +120,8 @@ async def _lock_unseen(connection: Connection, needs: "_Needs", seen: Sequence[R
     return await connection.fetch(statements.LOCK_ACCOUNTS, [needs.shards[member_id] for member_id in again], again)
 
 
-@dataclass(slots=True)
-class _Needs:
-    """What the events of a batch need: the members' shards, up to when their lots, and which orders. `takes` are the
-    members from whom points may be taken, which may be out of any of their lots."""
-
-    shards: dict[MemberId, Shard] = field(default_factory=dict)
-    until: dict[MemberId, Instant] = field(default_factory=dict)
-    orders: dict[tuple[MemberId, OrderId], bool] = field(default_factory=dict)
-    """Whether the lines of each are needed too."""
-    takes: set[MemberId] = field(default_factory=set)
-    appeals: set[Wanted] = field(default_factory=set)
-    """The events that the batch is to reverse."""
-    alone: set[MemberId] = field(default_factory=set)
-    """Of whom something is kept that another batch must not miss, though there may be no account to lock."""
-    profiles: set[MemberId] = field(default_factory=set)
-    """Of whom the batch says or asks who they are, beside those who pay orders."""
-    tallies: set[tuple[MemberId, TallyKey]] = field(default_factory=set)
-    budgets: dict[BudgetKey, int] = field(default_factory=dict)
-    """Each with its size: the largest, where versions of the program differ."""
-    first_days: dict[tuple[MemberId, RuleId], date] = field(default_factory=dict)
-    """The first day that is needed of each streak."""
-    ties: list[Tie] = field(default_factory=list)
-    """What the batch tells of members who may have been invited."""
-
-
 async def _add_ties(
-    connection: Connection, events: Sequence[Event | Sweep], needs: _Needs, shards: int, programs: Programs
+    connection: Connection, events: Sequence[Event | Sweep], needs: Needs, shards: int, programs: Programs
 ) -> None:
     """Add what referrals take: where the batch changes something about one, both sides of it."""
     needs.ties = await read_ties(connection, events, shards, programs)
@@ -163,7 +134,7 @@ async def _add_ties(
             _add_sides(needs, tie, shards)
 
 
-def _add_sides(needs: _Needs, tie: Tie, shards: int) -> None:
+def _add_sides(needs: Needs, tie: Tie, shards: int) -> None:
     for inviter in tie.inviters:
         needs.shards.setdefault(inviter, shard_of(inviter, shards))
         needs.until[inviter] = max(tie.until, needs.until.get(inviter, tie.until))
@@ -171,79 +142,6 @@ def _add_sides(needs: _Needs, tie: Tie, shards: int) -> None:
         needs.orders[tie.invited, tie.first_order.order_id] = True
     if tie.takes:
         needs.takes.update(tie.inviters, (tie.invited,))
-
-
-def _needs(events: Sequence[Event | Sweep], shards: int, programs: Programs) -> _Needs:
-    needs = _Needs()
-    for event in events:
-        member_id = event.member_id
-        if member_id not in needs.shards:
-            needs.shards[member_id] = shard_of(member_id, shards)
-            needs.until[member_id] = event.arrived_at
-        elif event.arrived_at > needs.until[member_id]:
-            needs.until[member_id] = event.arrived_at
-        if isinstance(event, Event):
-            _add_needs(needs, event, programs)
-    return needs
-
-
-def _add_needs(needs: _Needs, event: Event, programs: Programs) -> None:
-    """What deciding an event takes beside the account itself."""
-    fact = event.fact
-    member_id = fact.member_id
-    if not isinstance(fact, Order | Adjustment | Appeal):
-        needs.alone.add(member_id)
-    match fact:
-        case Order():
-            needs.orders.setdefault((member_id, fact.order_id), False)
-            program = programs.in_force(fact.occurred_at)
-            if program is not None:
-                _add_allowance(needs, member_id, program, fact.occurred_at)
-            needs.tallies.update((member_id, told_before(name, fact.order_id)) for name in programs.awaited)
-        case Refund():
-            needs.orders[member_id, fact.order_id] = True
-            needs.takes.add(member_id)
-        case Adjustment():
-            needs.takes.add(member_id)
-        case Appeal():
-            needs.takes.add(member_id)
-            needs.appeals.add((member_id, fact.reverses))
-        case MemberChange():
-            needs.profiles.add(member_id)
-        case CheckIn() | Behaviour():
-            _add_habit_needs(needs, event, fact, programs)
-        case _:
-            assert_never(fact)
-
-
-def _add_habit_needs(needs: _Needs, event: Event, fact: CheckIn | Behaviour, programs: Programs) -> None:
-    program = programs.in_force(fact.occurred_at)
-    if program is None:
-        return
-    member_id = fact.member_id
-    _add_allowance(needs, member_id, program, fact.occurred_at)
-    if isinstance(fact, CheckIn):
-        need = check_in.needs(fact, program, event.arrived_at)
-        if need is not None:
-            key = member_id, need.streak
-            needs.first_days[key] = min(need.first_day, needs.first_days.get(key, need.first_day))
-        return
-    awaited = fact.order_id is not None and fact.name in programs.awaited
-    if fact.order_id is not None and awaited:
-        needs.orders[member_id, fact.order_id] = True
-    if awaited or behaviour.takes(fact, program):
-        needs.takes.add(member_id)
-    if behaviour.asks_who(fact, program):
-        needs.profiles.add(member_id)
-    needs.tallies.update((member_id, key) for key in behaviour.needs(fact, program))
-
-
-def _add_allowance(needs: _Needs, member_id: MemberId, program: Program, at: Instant) -> None:
-    """The tallies of caps and the budgets for what happens at an instant."""
-    if program.caps:
-        needs.tallies.update((member_id, key) for key in cap.needs(program, at))
-    for key, each in budget.needs(program, at):
-        needs.budgets[key] = max(each.size, needs.budgets.get(key, 0))
 
 
 def _owes(account: Account) -> bool:
@@ -338,14 +236,14 @@ async def _load_debts(
         account.debts = (*account.debts, debt)
 
 
-async def _load_referrals(connection: Connection, accounts: Accounts, needs: _Needs) -> None:
+async def _load_referrals(connection: Connection, accounts: Accounts, needs: Needs) -> None:
     """Put what is known of referrals into the accounts; where a member is invited, the first order is needed."""
     for tie in needs.ties:
         accounts[tie.invited].referral = tie.referral
     needs.orders |= dict.fromkeys(await find_first_orders(connection, needs.ties), True)
 
 
-def _add_referral_tallies(accounts: Accounts, needs: _Needs, programs: Programs) -> None:
+def _add_referral_tallies(accounts: Accounts, needs: Needs, programs: Programs) -> None:
     """How often inviters were rewarded, for any order that may come to be the first."""
     for tie in needs.ties:
         if tie.is_moving:
@@ -354,7 +252,7 @@ def _add_referral_tallies(accounts: Accounts, needs: _Needs, programs: Programs)
             needs.tallies.update(tie.tallies(paid_at, programs))
 
 
-async def _load_habits(connection: Connection, accounts: Accounts, needs: _Needs, programs: Programs) -> None:
+async def _load_habits(connection: Connection, accounts: Accounts, needs: Needs, programs: Programs) -> None:
     """What rules ask about members beside their points; of orders only where the program does."""
     buyers = {member_id: needs.shards[member_id] for member_id, _ in needs.orders}
     asked = {member_id: needs.shards[member_id] for member_id in needs.profiles} | (buyers if programs.ask_who else {})
@@ -366,7 +264,7 @@ async def _load_habits(connection: Connection, accounts: Accounts, needs: _Needs
         known = accounts[member_id].orders.get(order_id)
         if refunded and known is not None and known.rated is not None:
             program = programs.version(known.rated.program_version)
-            _add_allowance(needs, member_id, program, known.rated.occurred_at)
+            add_allowance(needs, member_id, program, known.rated.occurred_at)
     _add_referral_tallies(accounts, needs, programs)
     if needs.tallies:
         await load_tallies(connection, accounts, needs.shards, needs.tallies)
@@ -374,7 +272,7 @@ async def _load_habits(connection: Connection, accounts: Accounts, needs: _Needs
         await load_streak_days(connection, accounts, needs.shards, needs.first_days)
 
 
-async def _load_orders(connection: Connection, accounts: Accounts, needs: _Needs) -> None:
+async def _load_orders(connection: Connection, accounts: Accounts, needs: Needs) -> None:
     members = [member_id for member_id, _ in needs.orders]
     rows = await connection.fetch(
         statements.LOAD_ORDERS,
@@ -388,7 +286,7 @@ async def _load_orders(connection: Connection, accounts: Accounts, needs: _Needs
         account.orders = {**account.orders, row["order_id"]: known_order(row)}
 
 
-async def _load_appeals(connection: Connection, accounts: Accounts, needs: _Needs, shards: int) -> None:
+async def _load_appeals(connection: Connection, accounts: Accounts, needs: Needs, shards: int) -> None:
     """Put what the events took that are to be reversed into the accounts, and what was written off since."""
     found = await read_taken(connection, needs.appeals, shards)
     for (member_id, key), taken in found.items():
@@ -405,7 +303,7 @@ def _named(account: Account) -> set[LotId]:
     return {lot_id for lots in (*of_orders, emptied) for lot_id in lots if lot_id is not None}
 
 
-async def _load_open_lots(connection: Connection, accounts: Accounts, needs: _Needs) -> None:
+async def _load_open_lots(connection: Connection, accounts: Accounts, needs: Needs) -> None:
     """Put all open lots of members from whom points may be taken into their accounts, and those that are named."""
     members = list(needs.takes)
     named = [

@@ -4,19 +4,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
 
-import orjson
-
 from shared.domain.facts import Adjustment
-from shared.domain.ids import MemberId, Shard
-from shared.domain.model import Balances, Lot, Outcome, Posting, RatedOrder
+from shared.domain.ids import Shard
+from shared.domain.model import Outcome, Posting, RatedOrder
 from shared.ledger import statements
 from shared.ledger.batch import Consumed
 from shared.ledger.database import Connection, copy
-from shared.ledger.orders import dump_lines, dump_refund
+from shared.ledger.orders import dump_refund
 from shared.ledger.plan import Change, KeptAdjustment, KeptRefund
+from shared.ledger.rows import Row, rows_of_accounts, rows_of_consumed, rows_of_journal, rows_of_orders
 from shared.ledger.sharding import shard_of
-
-Row = tuple[object, ...]
 
 _ACCOUNTS = ("shard", "member_id", "version", "settled_to", "next_due_at", "lots_issued", "balances")
 _LOTS = (
@@ -83,99 +80,20 @@ _POSTINGS = (
 _MOVEMENTS = ("shard", "pos", "seq", "wallet", "from_bucket", "to_bucket", "amount", "rule_id", "lot_id", "order_id")
 
 
-def dump_balances(balances: Balances) -> bytes:
-    """Balances as JSON: points by wallet and bucket."""
-    return orjson.dumps(balances, option=orjson.OPT_NON_STR_KEYS)
-
-
 async def write_accounts(connection: Connection, changes: Sequence[Change]) -> None:
     """Carry the accounts forward, with their lots and debts."""
-    new: list[Row] = []
-    changed: list[Row] = []
-    new_lots: list[Row] = []
-    changed_lots: list[Row] = []
-    owing: list[Change] = []
-    for change in changes:
-        shard, before, after = change.shard, change.before, change.after
-        row = (
-            shard,
-            after.member_id,
-            after.version,
-            after.settled_to,
-            after.next_due_at,
-            after.lots_issued,
-            dump_balances(after.balances),
-        )
-        (changed if before.version else new).append(row)
-        for lot in after.lots.values():
-            if lot.lot_id > before.lots_issued:
-                new_lots.append(_lot_row(shard, after.member_id, lot))
-            elif lot is not before.lots[lot.lot_id]:
-                changed_lots.append(
-                    (
-                        shard,
-                        after.member_id,
-                        lot.lot_id,
-                        lot.remaining,
-                        lot.activates_at,
-                        lot.expires_at,
-                        lot.expired,
-                    )
-                )
-        if before.debts or after.debts:
-            owing.append(change)
-    # In one order for all workers: rows that are not there yet cannot be locked before.
-    new.sort(key=itemgetter(0, 1))
-    await copy(connection, "accounts", _ACCOUNTS, new)
-    await _execute(connection, statements.UPDATE_ACCOUNTS, changed)
-    await copy(connection, "lots", _LOTS, new_lots)
-    await _execute(connection, statements.UPDATE_LOTS, changed_lots)
-    await _write_debts(connection, owing)
-
-
-def _lot_row(shard: Shard, member_id: MemberId, lot: Lot) -> Row:
-    return (
-        shard,
-        member_id,
-        lot.lot_id,
-        lot.wallet,
-        lot.order_id,
-        lot.issued,
-        lot.remaining,
-        lot.activates_at,
-        lot.expires_at,
-        lot.expired,
-        lot.waits_for,
-    )
-
-
-async def _write_debts(connection: Connection, owing: Sequence[Change]) -> None:
-    await _execute(connection, statements.CLEAR_DEBTS, [(change.shard, change.after.member_id) for change in owing])
-    rows = [
-        (change.shard, change.after.member_id, number, debt.wallet, debt.order_id, debt.amount, debt.version)
-        for change in owing
-        for number, debt in enumerate(change.after.debts, 1)
-    ]
-    await copy(connection, "debts", _DEBTS, rows)
+    rows = rows_of_accounts(changes)
+    await copy(connection, "accounts", _ACCOUNTS, rows.new)
+    await _execute(connection, statements.UPDATE_ACCOUNTS, rows.changed)
+    await copy(connection, "lots", _LOTS, rows.new_lots)
+    await _execute(connection, statements.UPDATE_LOTS, rows.changed_lots)
+    await _execute(connection, statements.CLEAR_DEBTS, rows.owing)
+    await copy(connection, "debts", _DEBTS, rows.debts)
 
 
 async def write_orders(connection: Connection, orders: Iterable[tuple[Shard, RatedOrder]]) -> None:
     """Keep the accepted orders."""
-    rows: list[Row] = []
-    for shard, rated in orders:
-        rows.append(
-            (
-                shard,
-                rated.member_id,
-                rated.order_id,
-                rated.occurred_at,
-                rated.currency,
-                rated.paid,
-                rated.program_version,
-                dump_lines(rated),
-            )
-        )
-    await copy(connection, "orders", _ORDERS, rows)
+    await copy(connection, "orders", _ORDERS, rows_of_orders(orders))
 
 
 async def write_refunds(connection: Connection, refunds: Iterable[KeptRefund]) -> None:
@@ -228,19 +146,7 @@ async def write_adjustments(connection: Connection, adjustments: Iterable[KeptAd
 
 async def write_consumed(connection: Connection, consumed: Iterable[tuple[Consumed, Outcome]], shards: int) -> None:
     """Record each event with its outcome, in the order of their keys, so that two batches never wait in a circle."""
-    rows = sorted(
-        (
-            shard_of(item.event.ref.event_id, shards),
-            item.event.ref.source,
-            item.event.ref.event_id,
-            item.event.ref.event_type,
-            item.event.member_id,
-            item.digest,
-            outcome,
-        )
-        for item, outcome in consumed
-    )
-    await copy(connection, "consumed_events", _CONSUMED, rows)
+    await copy(connection, "consumed_events", _CONSUMED, rows_of_consumed(consumed, shards))
 
 
 async def write_journal(connection: Connection, postings: Sequence[tuple[Shard, Posting]]) -> None:
@@ -253,48 +159,7 @@ async def write_journal(connection: Connection, postings: Sequence[tuple[Shard, 
     if len(position) != len(counts):
         missing = sorted(set(counts) - set(position))
         raise RuntimeError(f"shards {missing} have no head row: the installation was made with fewer shards")
-    posting_rows: list[Row] = []
-    movement_rows: list[Row] = []
-    for shard, posting in postings:
-        pos = position[shard] = position[shard] + 1
-        event = posting.event
-        source, event_id, event_type = (
-            (None, None, None) if event is None else (event.source, event.event_id, event.event_type)
-        )
-        posting_rows.append(
-            (
-                shard,
-                pos,
-                posting.member_id,
-                posting.version,
-                posting.kind,
-                source,
-                event_id,
-                event_type,
-                posting.order_id,
-                posting.program_version,
-                posting.occurred_at,
-                posting.effective_at,
-                dump_balances(posting.balances),
-                posting.next_due_at,
-                posting.follows,
-            )
-        )
-        for seq, movement in enumerate(posting.movements, 1):
-            movement_rows.append(
-                (
-                    shard,
-                    pos,
-                    seq,
-                    movement.wallet,
-                    movement.from_bucket,
-                    movement.to_bucket,
-                    movement.amount,
-                    movement.rule_id,
-                    movement.lot_id,
-                    movement.order_id,
-                )
-            )
+    posting_rows, movement_rows = rows_of_journal(postings, position)
     await copy(connection, "postings", _POSTINGS, posting_rows)
     await copy(connection, "movements", _MOVEMENTS, movement_rows)
 

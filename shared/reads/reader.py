@@ -23,8 +23,8 @@ from shared.ledger.database import CONNECTION_ERRORS, Connection, Pool, Role, op
 from shared.ledger.installation import Clock, Installation, read_installation
 from shared.ledger.programs import load_programs
 from shared.ledger.read import BEFORE_NOTHING, StatementEntry, read_statement
+from shared.ledger.rows import dump_balances
 from shared.ledger.state import ReadAccount, read_account
-from shared.ledger.write import dump_balances
 from shared.metrics import CACHE_READS, POOL_WAIT, RECONNECTS, CacheRead, Server
 from shared.settings import Settings
 

@@ -11,7 +11,7 @@ from shared.domain.ids import EventId, EventSource, RefundId
 from shared.domain.model import Balances
 from shared.ledger.database import Pool
 from shared.ledger.orders import dump_lines, dump_refund
-from shared.ledger.write import dump_balances
+from shared.ledger.rows import dump_balances
 from shared.simulation import Simulation
 
 FIRST_DIFFERENCES = 3

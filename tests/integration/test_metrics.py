@@ -205,7 +205,7 @@ def test_a_name_says_what_it_counts_and_in_which_unit(metric: Declared) -> None:
     name, kind = metric.name, type(metric.collector).__name__
     assert name.startswith("pointstream_")
     assert name.endswith("_total") == (kind == "Counter")
-    units = ("_seconds", "_events", "_postings", "_points", "_partitions")
+    units = ("_seconds", "_events", "_postings", "_points", "_partitions", "_info")
     assert name.endswith(units) or kind == "Counter"
     assert metric.says.endswith(".")
     assert metric.advice.endswith(".")

@@ -24,6 +24,7 @@ from services.cli.bench.throughput import Load
 from services.cli.bench.yardstick import run_bare
 from services.cli.config import console, errors
 from shared.cache.balances import BalanceCache
+from shared.core import core
 from shared.domain.ids import MemberId
 from shared.setup import SHARDS
 
@@ -88,6 +89,7 @@ def bench(
     cores, the load included; let nothing else run beside it.
     """
     plan = Plan(runs, order_count, only or list(Part))
+    _say(f"the core runs {'compiled' if core() == 'compiled' else 'from source'}")
     with contextlib.suppress(KeyboardInterrupt):  # what was measured before Ctrl-C is still worth telling
         if Part.DECISIONS in plan.parts:
             _decisions(plan)
@@ -104,7 +106,7 @@ def bench(
 
 
 def _machine() -> dict[str, Any]:
-    return {"cores": psutil.cpu_count(), "memory_mb": psutil.virtual_memory().total // 1_000_000}
+    return {"core": core(), "cores": psutil.cpu_count(), "memory_mb": psutil.virtual_memory().total // 1_000_000}
 
 
 async def _measure(plan: Plan, made: Bench) -> None:
