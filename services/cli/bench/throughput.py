@@ -118,7 +118,7 @@ async def run(bench: Bench, settings: Settings, load: Load, earn_workers: int) -
     )
 
 
-async def _batches(connection: asyncpg.Connection[asyncpg.Record], since: datetime) -> tuple[int, float]:
+async def _batches(connection: "asyncpg.Connection[asyncpg.Record]", since: datetime) -> tuple[int, float]:
     """How many transactions there were, and the longest time between two of them in milliseconds."""
     row = await connection.fetchrow(
         "SELECT count(*) AS batches, extract(epoch FROM max(pause))::float8 * 1000 AS pause_ms FROM ("
