@@ -132,6 +132,7 @@ def order_of(data: dict[str, Any]) -> Order:
         shipping=data["shipping"],
         channel=data["channel"],
         store=data["store"],
+        payment_method=data.get("payment_method"),
         occurred_at=instant_of(datetime.fromisoformat(data["occurred_at"])),
         lines=data["lines"],
     )

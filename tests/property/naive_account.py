@@ -35,12 +35,15 @@ class Lot:
 
 @dataclass
 class Rated:
-    """An accepted order as it was rated, once and for all, and what refunds have taken of it, by rule."""
+    """An accepted order as it was rated, once and for all, and what refunds have taken of it, by rule; and what of that
+    they have let go. A grant is a rule, the points that it gave by part, and those by line before limits and caps.
+    """
 
     order: Order
     document: Document
     grants: list[Any]
     clawed: dict[str, int] = field(default_factory=dict)
+    let_go: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.property.naive_account import Lot, Member, Movement, Rated, Refund, movement
+from tests.property.naive_caps import within_caps
 from tests.property.naive_rating import Document, Order, by_line, duration, one_of_each_group, parsed, rated, validity
 from tests.property.naive_refunds import Source, belongs, over_refunded, take_back, taken, that_belong
 
@@ -39,16 +40,17 @@ class NaiveModel:
         if refusal or not document:
             return refusal
         grants = [(rule, *rated(rule, order, document)) for rule in document["rules"]]
-        grants = one_of_each_group([grant for grant in grants if grant[1] > 0], document.get("groups", {}))
-        if self._over_the_limit(member, [(rule["wallet"], points) for rule, points, _ in grants]):
+        grants = one_of_each_group([grant for grant in grants if grant[1]], document.get("groups", {}))
+        grants, capped = within_caps(member, grants, order, document)
+        if self._over_the_limit(member, [(rule["wallet"], sum(parts.values())) for rule, parts, _ in grants]):
             return "balance_limit_reached"
         member.orders[order["order_id"]] = by_line(grants)
         member.rated[order["order_id"]] = Rated(order, document, grants)
-        if not grants:
-            return "nothing_earned"
+        if not any(parts for _, parts, _ in grants):
+            return "capped" if capped else "nothing_earned"
         self._accrue(member, order, document, grants, effective)
         self.settle(member, effective)
-        return "posted"
+        return "trimmed" if capped else "posted"
 
     def _refusal(self, member: Member, order: Order, arrived_at: datetime, document: Document | None) -> str:
         if document is None:
@@ -162,9 +164,10 @@ class NaiveModel:
 
     def _accrue(self, member: Member, order: Order, document: Document, grants: list[Any], effective: datetime) -> None:
         together: dict[Any, list[Any]] = {}
-        for rule, points, _ in grants:
+        for rule, by_part, _ in grants:
             starts, ends = validity(rule, document, parsed(order["occurred_at"]))
-            together.setdefault((rule["wallet"], starts, ends), []).append((rule["id"], points))
+            if by_part:
+                together.setdefault((rule["wallet"], starts, ends), []).extend(by_part.items())
         movements: list[Movement] = []
         for lot_facts, parts in together.items():
             self._give(member, lot_facts, parts, order["order_id"], movements)

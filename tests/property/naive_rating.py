@@ -9,7 +9,8 @@ from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from functools import cache
 from importlib.resources import files
-from math import floor
+from itertools import pairwise
+from math import floor, prod
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,23 +18,78 @@ Document = dict[str, Any]
 Order = dict[str, Any]
 
 EXPONENTS = {"USD": 2, "EUR": 2, "CNY": 2, "JPY": 0, "KWD": 3}
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 DEFAULTS = {"allowed_lateness": "60s", "late_tolerance": "30d", "future_tolerance": "5m"}
 
 
-def rated(rule: Document, order: Order, document: Document) -> tuple[int, dict[str, int]]:
-    """The points of a rule for an order, and how they fall to its lines."""
+def rated(rule: Document, order: Order, document: Document) -> tuple[dict[str, int], dict[str, int]]:
+    """The points of a rule for an order by part, its own first; and how they fall to the lines, before `at_most`."""
     if not in_time(rule, order):
-        return 0, {}
-    bases = counted(rule, order, document)
+        return {}, {}
+    weights = counted(rule, order, document)
+    if "per_item" in rule:
+        weights = {line["line_id"]: line["quantity"] for line in order["lines"] if line["line_id"] in weights}
+    total = sum(weights.values())
+    exact = worth(rule, order, total)
+    factors = factors_of(rule, order, document)
+    totals = [floor(exact * stacked(list(factors.values())[:count], document)) for count in range(len(factors) + 1)]
+    if totals[-1] == 0:
+        return {}, {}
+    points = max(totals[-1], rule.get("at_least", 0))
+    grown = [after - before for before, after in pairwise(totals)]
+    parts = dict(zip([rule["id"], *factors], [totals[0] + points - totals[-1], *grown], strict=True))
+    as_a_whole = points > totals[-1] or "step" in rule or "threshold" in rule
+    to_share = Fraction(points) if as_a_whole else exact * stacked(list(factors.values()), document)
+    shares = largest_remainder(points, {name: to_share * weight / total for name, weight in weights.items()})
+    return cut(parts, points - rule.get("at_most", points)), shares
+
+
+def cut(parts: dict[str, int], points: int) -> dict[str, int]:
+    """Parts without so many of their points: the last one loses first. Those that come to nothing are left out."""
+    left = {}
+    for name, amount in reversed(parts.items()):
+        lost = min(amount, max(points, 0))
+        points -= lost
+        left[name] = amount - lost
+    return {name: left[name] for name in parts if left[name]}
+
+
+def worth(rule: Document, order: Order, total: int) -> Fraction:
+    """What a rule gives by itself for what it counts, exactly."""
+    if "per_item" in rule:
+        return Fraction(rule["per_item"] * total)
     if "rate" in rule:
-        return at_a_rate(rule, order, bases)
+        return Fraction(str(rule["rate"])) * total / 10 ** EXPONENTS[order["currency"]]
     if "step" in rule:
-        every = minor_units(rule["step"]["every"], order)
-        return in_proportion(rule["step"]["points"] * floor(sum(bases.values()) / every), bases)
-    if "threshold" in rule:
-        reached = sum(bases.values()) >= minor_units(rule["threshold"]["from"], order)
-        return in_proportion(rule["threshold"]["points"] if reached else 0, bases)
-    return by_piece(rule, [line for line in order["lines"] if line["line_id"] in bases])
+        return Fraction(floor(total / minor_units(rule["step"]["every"], order)) * rule["step"]["points"])
+    reached = total >= minor_units(rule["threshold"]["from"], order)
+    return Fraction(rule["threshold"]["points"] if reached else 0)
+
+
+def factors_of(rule: Document, order: Order, document: Document) -> dict[str, Fraction]:
+    """The factors that hold for an order, by the names of their parts. Those by tier do nothing: nobody has a tier."""
+    return {
+        f"{rule['id']}/{by['id']}": Fraction(str(by["factor"]))
+        for by in document.get("multipliers", [])
+        if "factor" in by
+        and (rule["id"] in by["rules"] if "rules" in by else "rate" in rule or "step" in rule)
+        and in_time(by, order)
+        and on_its_day(by.get("days", {}), order, document)
+        and takes(by.get("match", {}), order)
+    }
+
+
+def on_its_day(days: Document, order: Order, document: Document) -> bool:
+    day = local_date(document["zone"], parsed(order["occurred_at"]))
+    weekday = WEEKDAYS[day.weekday()]
+    return weekday in days.get("weekdays", [weekday]) and day.day in days.get("days_of_month", [day.day])
+
+
+def stacked(factors: list[Fraction], document: Document) -> Fraction:
+    """What several factors come to: what each adds adds up, or they multiply each other."""
+    if document.get("stacking") == "multiplicative":
+        return Fraction(prod(factors))
+    return 1 + sum((factor - 1 for factor in factors), Fraction(0))
 
 
 def counted(rule: Document, order: Order, document: Document) -> dict[str, int]:
@@ -51,35 +107,18 @@ def in_time(rule: Document, order: Order) -> bool:
 
 
 def fits(match: Document, line: Document, order: Order) -> bool:
+    fields = {"categories": line.get("category"), "brands": line.get("brand"), "skus": line["sku"]}
     return (
-        wanted(match, "categories", line.get("category"))
-        and wanted(match, "brands", line.get("brand"))
-        and wanted(match, "skus", line["sku"])
-        and wanted(match, "channels", order.get("channel"))
-        and wanted(match, "stores", order.get("store"))
+        all(wanted(match, name, value) for name, value in fields.items())
+        and not any(value in match.get(f"exclude_{name}", []) for name, value in fields.items())
+        and takes(match, order)
     )
 
 
-def at_a_rate(rule: Document, order: Order, bases: dict[str, int]) -> tuple[int, dict[str, int]]:
-    """The exact products of all lines together, rounded down once."""
-    per_minor_unit = Fraction(str(rule["rate"])) / 10 ** EXPONENTS[order["currency"]]
-    products = {name: per_minor_unit * base for name, base in bases.items()}
-    points = floor(sum(products.values()))
-    return points, largest_remainder(points, products)
-
-
-def by_piece(rule: Document, lines: list[Document]) -> tuple[int, dict[str, int]]:
-    """Every line has the points of its own pieces."""
-    shares = {line["line_id"]: line["quantity"] * rule["per_item"] for line in lines if line["quantity"]}
-    return sum(shares.values()), shares
-
-
-def in_proportion(points: int, bases: dict[str, int]) -> tuple[int, dict[str, int]]:
-    """Points for all lines together, and how they fall to them by their bases."""
-    if points == 0:
-        return 0, {}
-    total = sum(bases.values())
-    return points, largest_remainder(points, {name: Fraction(points * base, total) for name, base in bases.items()})
+def takes(match: Document, order: Order) -> bool:
+    """Whether the filters of orders let one through."""
+    fields = {"channels": "channel", "stores": "store", "payment_methods": "payment_method"}
+    return all(wanted(match, name, order.get(field)) for name, field in fields.items())
 
 
 def minor_units(money: Any, order: Order) -> Fraction:
@@ -88,15 +127,17 @@ def minor_units(money: Any, order: Order) -> Fraction:
 
 
 def one_of_each_group(grants: list[Any], groups: Document) -> list[Any]:
-    """Of the rules of a group that give points only one does: the first, or the first of those that give the most."""
+    """Of the rules of a group that give points only one does: the first, or the first of those that give the most.
+
+    A grant is a rule, its points by part, and by line."""
     winners: dict[str, Any] = {}
     for group, policy in groups.items():
         rivals = [grant for grant in grants if grant[0].get("group") == group]
         if rivals and policy == "first":
             winners[group] = rivals[0]
         elif rivals:
-            most = max(points for _, points, _ in rivals)
-            winners[group] = next(grant for grant in rivals if grant[1] == most)
+            most = max(sum(parts.values()) for _, parts, _ in rivals)
+            winners[group] = next(grant for grant in rivals if sum(grant[1].values()) == most)
     return [grant for grant in grants if "group" not in grant[0] or grant is winners[grant[0]["group"]]]
 
 

@@ -85,8 +85,11 @@ def fractions(order: Order, refunds: list[Refund]) -> dict[str, Fraction]:
 def claws(rated: Rated, refunds: list[Refund]) -> dict[str, int]:
     """How many points of each rule all refunds of the order together take back."""
     parts = fractions(rated.order, refunds)
-    trimmed = 0  # there are no caps yet: what one trims was never given, and is taken back first
-    return {rule["id"]: max(0, claw(rule, shares, rated, parts) - trimmed) for rule, _, shares in rated.grants}
+    # What a limit or a cap trims was never given, and is taken back first.
+    return {
+        rule["id"]: max(0, claw(rule, shares, rated, parts) - (sum(shares.values()) - sum(given.values())))
+        for rule, given, shares in rated.grants
+    }
 
 
 def claw(rule: Document, shares: dict[str, int], rated: Rated, parts: dict[str, Fraction]) -> int:
@@ -123,6 +126,8 @@ def take_back(
         if missing:
             bucket = {"debt": "debt", "clip": "written_off", "cash_offset": "cash_offset"}[shortfall]
             rows.append(movement((wallet, bucket, "clawed_back"), missing, None))
+        if missing and shortfall == "clip":
+            rated.let_go[name] = rated.let_go.get(name, 0) + missing
         if missing and shortfall == "debt":
             owe(member, wallet, order_id, missing)
         movements += [row | {"rule": name, "order": order_id} for row in rows]

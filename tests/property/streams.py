@@ -14,20 +14,62 @@ START = datetime(2026, 3, 10, 12, tzinfo=UTC)
 GOODS = (("apple", "fresh", None), ("apple", "fresh", "house"), ("salt", "dry", "house"), ("bag", None, None))
 PRICES = (0, 1, 99, 100, 2_000, 2_005, 5_990, 11_995, 20_000)
 SETTLEMENTS = ((0, 0, 0), (0, 0, 0), (10, 19, 0), (0, 8, 100), (5, 7, 30))
-MATCHES: tuple[Document, ...] = ({}, {}, {"categories": ["fresh"]}, {"brands": ["house"]}, {"channels": ["app"]})
+MATCHES: tuple[Document, ...] = (
+    {},
+    {},
+    {},
+    {"categories": ["fresh"]},
+    {"brands": ["house"]},
+    {"channels": ["app"]},
+    {"skus": ["apple", "bag"], "exclude_brands": ["house"]},
+    {"exclude_categories": ["fresh"]},
+    {"exclude_skus": ["salt"], "payment_methods": ["card", "cash"]},
+    {"stores": ["north"]},
+)
+LIMITS: tuple[Document, ...] = (
+    {},
+    {},
+    {},
+    {},
+    {"at_least": 10},
+    {"at_most": 5},
+    {"at_most": 60},
+    {"at_least": 20, "at_most": 60},
+)
+WHEN: tuple[Document, ...] = (
+    {},
+    {},
+    {"match": {"channels": ["app"]}},
+    {"match": {"payment_methods": ["card"]}},
+    {"days": {"weekdays": ["tuesday", "wednesday"]}},
+    {"days": {"days_of_month": [10, 12, 13]}},
+    {"during": {"from": "2026-03-10T12:00:00Z", "until": "2026-03-12T08:00:00Z"}},
+)
+FACTORS = ("1", "1.2", "1.5", "2", "4/3", "7/6", "1.000000001")
+PERIODS: tuple[Document, ...] = (
+    {"per": "order"},
+    {"per": "day"},
+    {"per": "week"},
+    {"per": "month"},
+    {"per": "ever"},
+    {"per": "campaign", "during": {"from": "2026-03-10T12:00:00Z", "until": "2026-03-12T08:00:00Z"}},
+)
 EXPIRIES: tuple[Any, ...] = ("never", {"days": 1}, {"days": 3}, {"end_of_year": 0})
 GAPS_H = (0, 0, 0, 1, 20, 30, 80)
 """Hours between two events."""
 
 
 def program(random: Random) -> Document:
-    """A program of up to four rules of every kind."""
-    return {
+    """A program of up to four rules of every kind, with limits, and multipliers for some of them."""
+    rules = [_rule(random, f"rule-{number}") for number in range(random.randint(1, 4))]
+    multipliers = [_multiplier(random, f"by-{number}", rules) for number in range(random.choice((0, 0, 1, 2)))]
+    return ({"multipliers": multipliers} if multipliers else {}) | {
         "program": "random",
         "version": 1,
         "effective_from": "2026-01-01T00:00:00Z",
         "zone": random.choice(("UTC", "Asia/Shanghai", "America/New_York")),
         "currency": "CNY",
+        "tiers": [{"id": "gold"}],
         "base": {"tax": random.random() < 0.3, "paid_in_points": random.random() < 0.3},
         "refunds": {"shortfall": random.choice(("debt", "debt", "clip", "cash_offset"))},
         "wallets": {
@@ -35,8 +77,34 @@ def program(random: Random) -> Document:
             "miles": {"spendable": True, "expiry": "never"},
             "growth": {"spendable": False, "expiry": random.choice(("never", "never", {"days": 2}))},
         },
-        "rules": [_rule(random, f"rule-{number}") for number in range(random.randint(1, 4))],
+        "rules": rules,
+        "stacking": random.choice(("additive", "multiplicative")),
     }
+
+
+def capped(random: Random, document: Document) -> Document:
+    """The program, with up to two caps that are small enough to be reached."""
+    caps = [_cap(random, f"cap-{number}", document) for number in range(random.choice((0, 1, 2)))]
+    return document | {"caps": caps} if caps else document
+
+
+def _cap(random: Random, name: str, document: Document) -> Document:
+    rules = [rule["id"] for rule in document["rules"]]
+    of: Document = {"rules": random.sample(rules, random.randint(1, len(rules)))}
+    if random.random() < 0.4:
+        of = {"wallet": random.choice(document["rules"])["wallet"]}
+    excess = random.choice(("trim", "trim", "skip"))
+    return {"id": name, "points": random.choice((1, 10, 50, 200)), "excess": excess} | of | random.choice(PERIODS)
+
+
+def _multiplier(random: Random, name: str, rules: list[Document]) -> Document:
+    by: Document = {"id": name, "factor": random.choice(FACTORS)} | random.choice(WHEN)
+    if random.random() < 0.1:
+        by = {"id": name, "by_tier": {"gold": "3"}}
+    if random.random() < 0.4 or not any("rate" in rule or "step" in rule for rule in rules):
+        names = [rule["id"] for rule in rules]
+        by["rules"] = random.sample(names, random.randint(1, len(names)))
+    return by
 
 
 def _rule(random: Random, name: str) -> Document:
@@ -54,15 +122,15 @@ def _rule(random: Random, name: str) -> Document:
         {"per_item": random.choice((1, 5))},
     )
     rule: Document = {"id": name, "wallet": random.choice(("points", "points", "miles", "growth"))}
-    rule |= random.choice(kinds) | {"match": random.choice(MATCHES)}
+    rule |= random.choice(kinds) | {"match": random.choice(MATCHES)} | random.choice(LIMITS)
     if random.random() < 0.3:
         rule["pending"] = {"days": random.choice((0, 1, 3)), "exact": random.random() < 0.5}
     return rule
 
 
 def stream(random: Random, document: Document) -> History:
-    """Up to ten events of one or two orders' lives, and the sweeps between them."""
-    orders = [_order(random, f"o{number}") for number in range(random.randint(1, 2))]
+    """Up to a dozen events of up to three orders' lives, and the sweeps between them."""
+    orders = [_order(random, f"o{number}") for number in range(random.choice((1, 1, 2, 2, 3)))]
     events = [("order", order) for order in orders]
     events += [("refund", random.choice(orders)) for _ in range(random.randint(1, 5))]
     events += [("adjust", orders[0]) for _ in range(random.randint(0, 2))]
@@ -107,7 +175,8 @@ def _order(random: Random, order_id: str) -> dict[str, Any]:
         "paid": sum(each["paid"] for each in lines),
         "shipping": 0,
         "channel": random.choice((None, "app")),
-        "store": None,
+        "store": random.choice((None, "north")),
+        "payment_method": random.choice((None, "card", "cash")),
         "lines": lines,
     }
 

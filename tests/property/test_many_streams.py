@@ -1,4 +1,5 @@
-"""Twenty thousand random streams of orders, refunds and adjustments: the core does what the naive model does.
+"""Twenty thousand random streams of orders, refunds and adjustments, under random programs with filters, multipliers,
+limits and caps: the core does what the naive model does.
 
 A failure names its seed, and `SEED=… python -m pytest tests/property/test_many_streams.py` plays the same again.
 """
@@ -12,7 +13,7 @@ import pytest
 
 from tests.property.core import Core, programs_of
 from tests.property.histories import Sweep, play
-from tests.property.streams import program, stream
+from tests.property.streams import capped, program, stream
 
 SEED = int(os.environ.get("SEED") or Random().randrange(10**9))
 PARTS = 10
@@ -26,7 +27,7 @@ STREAMS = 100
 def test_the_core_agrees_with_the_model(part: int) -> None:
     for number in range(PROGRAMS):
         random = Random(f"{SEED}-{part}-{number}")
-        document = program(random)
+        document = capped(random, program(random))
         programs = programs_of([document])
         for each in range(STREAMS):
             history = stream(random, document)
