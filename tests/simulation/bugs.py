@@ -209,6 +209,15 @@ def refund_and_order_of_an_unseen_member_side_by_side() -> AbstractContextManage
     return patch.object(state_module, "_lock_unseen", lock_unseen)
 
 
+def referral_not_read_again_under_the_locks() -> AbstractContextManager[Any]:
+    """Whoever was invited between the first look and the locks goes unnoticed."""
+
+    async def check_ties(*_: object) -> None:
+        return None
+
+    return patch.object(state_module, "check_ties", check_ties)
+
+
 BUGS: tuple[Bug, ...] = (
     offset_stored_before_the_posting,
     dedupe_forgotten_inside_a_batch,
@@ -225,4 +234,5 @@ BUGS: tuple[Bug, ...] = (
     early_refund_forgotten,
     refund_twice_in_a_batch_counted_twice,
     refund_and_order_of_an_unseen_member_side_by_side,
+    referral_not_read_again_under_the_locks,
 )

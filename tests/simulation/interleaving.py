@@ -92,7 +92,8 @@ class Interleaving:
             self._storm()
         self._calm_down()
         self._drain()
-        check(system, ordered=self.workload.keyed and not self.workload.refunding)
+        workload = self.workload
+        check(system, ordered=workload.keyed and not (workload.refunding or workload.inviting))
 
     def end(self) -> None:
         """Let nothing outlive it."""

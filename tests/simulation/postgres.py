@@ -27,6 +27,7 @@ KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
     "debts": (("shard", "member_id", "debt_no"),),
     "orders": (("shard", "member_id", "order_id"),),
     "refunds": (("shard", "member_id", "order_id", "refund_no"),),
+    "referrals": (("shard", "member_id"),),
     "consumed_events": (("shard", "source", "event_id"),),
     "postings": (("shard", "pos"), ("shard", "member_id", "version")),
     "movements": (("shard", "pos", "seq"),),

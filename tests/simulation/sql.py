@@ -6,9 +6,10 @@ from typing import Any
 
 import orjson
 
-from shared.domain.time import NEVER
+from shared.domain.time import EPOCH, NEVER
 from shared.ledger import statements
 from tests.simulation.postgres import SHARED, UNSEEN, Row, Statement, Transaction
+from tests.simulation.workload import PROGRAM
 
 Handler = Callable[..., Statement]
 
@@ -79,9 +80,13 @@ _READ = ("topic", "partition", "next_offset", "arrived_at")
 _read = pick(_READ, records(*_READ))
 _CLAIM = ("topic", "partition", "next_offset", "generation")
 _claim = pick(_CLAIM, records(*_CLAIM))
+_REFERRAL = selected(statements.READ_REFERRALS)
+_referral = pick(_REFERRAL, records(*_REFERRAL))
+_first_order = records("member_id", "order_id")
 _partition = records("partition")
 _member = records("member_id")
 _programs = records("versions")
+_program = records("version", "document", "effective_from", "registered_at")
 _head = records("shard", "pos")
 _read_account = records("shard", *_ACCOUNT[1:], "head")
 
@@ -222,6 +227,29 @@ def load_orders(
     return found
 
 
+def read_referrals(tx: Transaction, shards: list[int], members: list[str]) -> Statement:
+    yield from ()
+    keys = zip(shards, members, strict=True)
+    return [_referral(row) for key in keys if (row := tx.get("referrals", key)) is not None]
+
+
+def put_referrals(tx: Transaction, *columns: list[Any]) -> Statement:
+    for values in zip(*columns, strict=True):
+        yield ("referrals", values[:2])
+        tx.put("referrals", dict(zip(("shard", *_REFERRAL), values, strict=True)))
+
+
+def find_first_orders(tx: Transaction, shards: list[int], members: list[str]) -> Statement:
+    yield from ()
+    found = []
+    for key in zip(shards, members, strict=True):
+        orders = [row for row in tx.rows("orders") if (row["shard"], row["member_id"]) == key]
+        if orders:
+            first = min(orders, key=lambda row: (row["occurred_at"], row["order_id"]))
+            found.append(_first_order([key[1], first["order_id"]]))
+    return found
+
+
 def update_accounts(tx: Transaction, *columns: list[Any]) -> Statement:
     names = ("shard", "member_id", "version", "settled_to", "next_due_at", "lots_issued", "balances")
     for values in zip(*columns, strict=True):
@@ -341,6 +369,12 @@ def count_programs(_: Transaction) -> Statement:
     return [_programs((1,))]
 
 
+def read_programs(_: Transaction) -> Statement:
+    """A reader that waits for long enough asks for them."""
+    yield from ()
+    return [_program((1, PROGRAM, EPOCH, EPOCH))]
+
+
 HANDLERS: dict[str, Handler] = {
     getattr(statements, handler.__name__.upper()): handler
     for handler in (
@@ -348,6 +382,7 @@ HANDLERS: dict[str, Handler] = {
         advance_offsets,
         claim_partitions,
         count_programs,
+        read_programs,
         lock_accounts,
         lock_unseen,
         load_due_lots,
@@ -360,6 +395,9 @@ HANDLERS: dict[str, Handler] = {
         update_lots,
         take_positions,
         find_due_accounts,
+        find_first_orders,
+        put_referrals,
+        read_referrals,
         find_excess_dead_letter,
         read_postings,
         read_movements,

@@ -32,7 +32,7 @@ from shared.settings import ORDER_PAID, POINTS_CHANGED, REFUND, Settings
 from shared.stream.topics import PUBLISHED, SHARES
 from tests.simulation import kafka, postgres, redis
 from tests.simulation.sql import HANDLERS
-from tests.simulation.workload import PROGRAMS, START, START_MS
+from tests.simulation.workload import INVITE, PROGRAMS, START, START_MS
 from tests.simulation.world import Process, World, current
 
 SHARDS = 3
@@ -51,7 +51,7 @@ SETTINGS = Settings(
     sweep_poll_ms=100,
 )
 INSTALLATION = Installation("sim", SHARDS, Clock.LIVE, None)
-ORDERS, REFUNDS = INPUTS = SETTINGS.topic(ORDER_PAID), SETTINGS.topic(REFUND)
+INPUTS = SETTINGS.topic(ORDER_PAID), SETTINGS.topic(REFUND), SETTINGS.topic(INVITE)
 OUTPUT, POSITIONS = SETTINGS.topic(POINTS_CHANGED), SETTINGS.topic(PUBLISHED)
 EARN, PUBLISH = SETTINGS.group("earn"), SETTINGS.group("publisher")
 

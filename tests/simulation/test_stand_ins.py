@@ -143,7 +143,7 @@ def _json(text: bytes) -> bytes:
 def _steps(random: Random) -> list[Step]:
     """Claims, batches of the right and of older generations, and sweeps."""
     workload = Workload(random, SHARDS)
-    workload.refunding = True
+    workload.refunding = workload.inviting = True
     partitions = [TopicPartition(topic, number) for topic in INPUTS for number in range(SHARDS)]
     logs = {partition: Log(partition) for partition in partitions}
     generations = dict.fromkeys(partitions, 0)
@@ -241,7 +241,7 @@ def _reads() -> list[Step]:
     return [
         fetch(statements.READ_POSTINGS, shards, [1] * SHARDS, 3),
         fetch(statements.READ_MOVEMENTS, shards, [1] * SHARDS, [4] * SHARDS),
-        fetch(statements.READ_OFFSETS, ["g", "g"], list(INPUTS)),
+        fetch(statements.READ_OFFSETS, ["g"] * len(INPUTS), list(INPUTS)),
         fetch(statements.FIND_DUE_ACCOUNTS, shards, later, 100),
         *(fetch(statements.READ_ACCOUNT, shard_of(member, SHARDS), member) for member in MEMBERS),
     ]

@@ -1,4 +1,4 @@
-"""Random messages for an interleaving: orders, refunds, duplicates, used ids, late and early ones, unreadable ones."""
+"""Random messages for an interleaving: orders, refunds, invitations, duplicates, used ids, and what nobody can read."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from shared.contracts import behaviour
 from shared.contracts.program import parse_program
 from shared.domain.program import Programs
 from shared.settings import ORDER_PAID, REFUND
@@ -35,9 +36,16 @@ rules:
   - {id: base, wallet: points, rate: 1}
   - {id: house, wallet: points, rate: 1/2, match: {brands: [Private]}, pending: {days: 1, exact: true}}
   - {id: growth, wallet: growth, rate: 1, match: {brands: [Private]}, pending: {days: 0}}
+referrals:
+  - id: invite
+    behaviour: invite
+    inviter: {wallet: points, points: 7}
+    invited: {wallet: points, points: 5}
+    pending: {days: 1, exact: true}
 """
 PROGRAMS = Programs([parse_program(PROGRAM, "simulated").to_domain()])
 
+INVITE = behaviour.CONTRACT.topic
 START_MS = int(START.timestamp()) * 1000
 
 
@@ -66,6 +74,8 @@ class Workload:
         """Whether all events of a member are in one partition, as the platform should do it."""
         self.refunding = random.random() < 0.5
         """Whether there are refunds. Between their topic and that of orders there is no order."""
+        self.inviting = random.random() < 0.3
+        """Whether members invite each other, in a topic of its own too."""
         self._random = random
         self._partitions = partitions
         self._members = [f"m{number}" for number in range(random.randint(1, 3))]
@@ -94,6 +104,9 @@ class Workload:
             self.is_order_next = False
             self._number += 1
             return self._tell(self._orders, self._coming.pop(), f"e{self._number}")
+        if self.inviting and random.random() < 0.25:
+            self._number += 1
+            return self._invitation(now)
         kind = random.random()
         if self._sent and kind < 0.2:
             return random.choice(self._sent)
@@ -142,6 +155,19 @@ class Workload:
         data["lines"][0]["quantity"] = random.choice((1, 1, 3))
         data["occurred_at"] = (now - timedelta(hours=late)).isoformat()
         return data
+
+    def _invitation(self, now: datetime) -> _Message:
+        """A member, or somebody of whom nobody has heard, invites another one, perhaps after orders of that one."""
+        random = self._random
+        inviter = random.choice((*self._members, f"n{self._number}"))
+        invited = random.choice((*self._members, f"n{self._number + 1}", inviter))
+        if self._orders and random.random() < 0.5:
+            invited = random.choice(self._orders)["member_id"]
+        at = now - timedelta(hours=random.choice((0, 0, 3, 40, 100)))
+        data = {"member_id": inviter, "behaviour": "invite", "subject": invited, "occurred_at": at.isoformat()}
+        event = event_of(data, f"e{self._number}") | {"type": behaviour.TYPE}
+        self._ids.append((inviter, f"e{self._number}"))
+        return _Message(INVITE, inviter.encode(), orjson.dumps(event))
 
     def _refund(self, now: datetime) -> dict[str, Any]:
         """Something, or more, is given back of an order that was sent, that is to come, or that never comes."""
