@@ -2,7 +2,7 @@
 
 from shared.contracts import order_paid
 from shared.contracts.cloudevents import Headers
-from shared.domain.decide import decide
+from shared.domain.decide import decide_all
 from shared.domain.explain import basis_of
 from shared.domain.facts import Event, Order
 from shared.domain.model import Account, Decision, PostingKind
@@ -38,7 +38,9 @@ async def preview_order(reader: Reader, data: bytes) -> Json:
         event = Event(decoded.ref, order.occurred_at if now is None else now, order)
         accounts, leases = await read_accounts(connection, [event], reader.shards, programs)
     account = accounts[order.member_id]
-    decision = decide(account, event, programs, leases)
+    decisions = decide_all(accounts.__getitem__, event, programs, leases)
+    decision = decisions[0]
+    *_, after = [each.account for each in decisions if each.account.member_id == order.member_id]
     return {
         "member_id": order.member_id,
         "order_id": order.order_id,
@@ -46,7 +48,7 @@ async def preview_order(reader: Reader, data: bytes) -> Json:
         "outcome": decision.outcome.value,
         "says": outcome_says(decision.outcome),
         **_rating(order, account, decision, programs, event.arrived_at),
-        "wallets": wallets_document(reader.all_wallets(decision.account.balances, event.arrived_at)),
+        "wallets": wallets_document(reader.all_wallets(after.balances, event.arrived_at)),
     }
 
 

@@ -15,7 +15,7 @@ from shared.domain.facts import Behaviour, Event, EventRef
 from shared.domain.ids import EventId, EventSource, MemberId
 from shared.domain.model import Account, Movement
 from shared.domain.program import Programs
-from shared.domain.time import DAY_US, Instant
+from shared.domain.time import DAY_US, Instant, rfc3339
 from shared.ledger.batch import Batch, Consumed
 from shared.ledger.database import Pool, Role
 from shared.ledger.history import read_event
@@ -24,8 +24,9 @@ from shared.ledger.programs import load_programs
 from shared.ledger.read import BEFORE_NOTHING, read_statement
 from shared.settings import Settings
 from shared.setup import open_ledger
+from tests.integration.reading import HandClock, api
 from tests.support.installing import Make
-from tests.support.orders import NOON, consumed, message_of, refund_consumed
+from tests.support.orders import NOON, consumed, data_of, message_of, refund_consumed
 
 PROGRAM = """
 program: shop
@@ -143,6 +144,16 @@ async def test_an_event_is_explained_with_what_follows_from_it(ledger: Pool, pro
     assert (found.member_id, found.outcome) == ("ann", "referred")
     told = [(entry.posting.member_id, entry.posting.movements[0].amount) for entry in found.following]
     assert told == [("ann", 500), ("ben", 200)]
+
+
+async def test_a_preview_of_the_first_order_shows_what_the_member_would_get(
+    settings: Settings, ledger: Pool, programs: Programs
+) -> None:
+    await in_turn(ledger, programs, [invitation("ann", "ben")])
+    async with api(settings, HandClock(rfc3339(LATER))) as client:
+        answer = await client.post("/v1/preview/order", json=data_of("o-1", "ben", [6000], LATER))
+    assert answer.json()["wallets"]["points"]["pending"] == 200
+    assert await points(ledger) == {}
 
 
 async def test_the_ledger_agrees_with_itself_afterwards(settings: Settings, ledger: Pool, programs: Programs) -> None:
