@@ -77,8 +77,8 @@ class Simulation:
     def _decide(self, event: Event | Sweep) -> Decision:
         """Decide an event for all whom it concerns; returns what it comes to itself."""
         decisions = decide_all(self._account, event, self._programs, self._leases)
-        self._leases = after(self._leases, decisions[0].budgets)
         for decision in decisions:
+            self._leases = after(self._leases, decision.budgets)
             self._keep(decision.account, decision.postings)
         return decisions[0]
 

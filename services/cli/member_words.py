@@ -47,8 +47,8 @@ def caps(document: ProgramDocument) -> dict[str, str]:
 
 def budgets(document: ProgramDocument) -> dict[str, str]:
     """What each budget pays, by its id."""
-    giving = document.giving()
-    return {each.id: _budget(each, each.pays(giving), document.currency) for each in document.budgets}
+    paying = document.paying()
+    return {each.id: _budget(each, each.pays(paying), document.currency) for each in document.budgets}
 
 
 def behaviours(document: ProgramDocument) -> dict[str, str]:

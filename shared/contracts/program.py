@@ -249,9 +249,16 @@ class ProgramDocument(Part):
         giving = self._giving_for_orders() if cap.per == PER_ORDER else self.giving()
         return cap.rules or [name for name, wallet in giving.items() if wallet == cap.wallet]
 
+    def paying(self) -> dict[str, frozenset[str]]:
+        """All that budgets can pay, with the wallets: what gives points, and referrals."""
+        found = {name: frozenset({wallet}) for name, wallet in self.giving().items()}
+        for referral in self.referrals:
+            found[referral.id] = frozenset(reward.wallet for reward in referral.rewards.values())
+        return found
+
     @model_validator(mode="after")
     def _budgets_fit(self) -> Self:
-        check_budgets(self.budgets, self.giving(), self.wallets, self.currency)
+        check_budgets(self.budgets, self.paying(), self.wallets, self.currency)
         return self
 
     @model_validator(mode="after")
@@ -309,7 +316,7 @@ class ProgramDocument(Part):
             stacking=self.stacking,
             multipliers=tuple(each.to_domain(self.multiplied_by(each)) for each in self.multipliers),
             caps=tuple(each.to_domain(self.capped_by(each)) for each in self.caps),
-            budgets=tuple(each.to_domain(self.giving(), self.wallets, self.currency) for each in self.budgets),
+            budgets=tuple(each.to_domain(self.paying(), self.wallets, self.currency) for each in self.budgets),
             behaviours=tuple(behaviour.to_domain() for behaviour in self.behaviours),
             streaks=tuple(streak.to_domain() for streak in self.streaks),
             tasks=tuple(task.to_domain() for task in self.tasks),

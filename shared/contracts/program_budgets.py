@@ -1,6 +1,6 @@
 """What a program document says of budgets."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Annotated, Self
 
@@ -22,6 +22,10 @@ MAX_BUDGET_POINTS = 10**15
 """Beyond what all members of the largest programs were ever given."""
 
 
+Paying = Mapping[str, frozenset[str]]
+"""All that budgets can pay, by its id, with the wallets whose points it gives."""
+
+
 class BudgetDocument(Part):
     """What some rules may give all members together, in points or in money."""
 
@@ -39,10 +43,10 @@ class BudgetDocument(Part):
     """In all (`ever`), or anew each `day`, `week` (from Monday on) or `month`, or for the `campaign` (the time in
     `during`). What happens counts in the period in which it happened."""
     rules: Annotated[list[Name], Field(min_length=1)] | None = None
-    """The rules, behaviours, streaks and tasks that it pays, together; or give `wallet`. All that give points when
-    both are left out."""
+    """The rules, behaviours, streaks, tasks and referrals that it pays, together; or give `wallet`. All that give
+    points when both are left out."""
     wallet: Name | None = None
-    """It pays all points of this wallet."""
+    """It pays all that give points of this wallet, and of no other."""
     excess: Excess = Excess.TRIM
     """What is beyond it: `trim` gives what is left, `skip` passes over a rule whose points are more than that."""
     during: WindowDocument | None = None
@@ -69,17 +73,18 @@ class BudgetDocument(Part):
             return self.points or 0
         return int(self.money * 10 ** EXPONENTS[currency] * MONEY_SCALE)
 
-    def pays(self, giving: Mapping[str, str]) -> list[str]:
-        """What it pays of all that gives points; `giving` has the wallet of each."""
+    def pays(self, paying: Paying) -> list[str]:
+        """What it pays of all that budgets can pay."""
         if self.rules is not None:
             return self.rules
-        return [name for name, wallet in giving.items() if self.wallet in (None, wallet)]
+        return [name for name, wallets in paying.items() if self.wallet is None or wallets == {self.wallet}]
 
-    def to_domain(self, giving: Mapping[str, str], wallets: Mapping[str, WalletDocument], currency: str) -> Budget:
+    def to_domain(self, paying: Paying, wallets: Mapping[str, WalletDocument], currency: str) -> Budget:
         """The budget, with what a point costs by what gives it."""
-        costs = {RuleId(name): 1 for name in self.pays(giving)}
+        costs = {RuleId(name): 1 for name in self.pays(paying)}
         if self.money is not None:
-            costs = {rule: int(_point_cost(wallets[giving[rule]], currency)) for rule in costs}
+            # The wallets of one referral cost the same, as was checked.
+            costs = {rule: int(_point_cost(wallets[min(paying[rule])], currency)) for rule in costs}
         return Budget(
             budget_id=BudgetId(self.id),
             costs=costs,
@@ -99,7 +104,7 @@ def _point_cost(wallet: WalletDocument, currency: str) -> Fraction:
 
 def check_budgets(
     budgets: Sequence[BudgetDocument],
-    giving: Mapping[str, str],
+    paying: Paying,
     wallets: Mapping[str, WalletDocument],
     currency: str,
 ) -> None:
@@ -118,26 +123,33 @@ def check_budgets(
         if budget.wallet is not None and budget.wallet not in wallets:
             raise ValueError(f"{path}.wallet: {budget.wallet!r} is not one of {', '.join(wallets)}")
         for number, rule in enumerate(budget.rules or ()):
-            if rule not in giving:
+            if rule not in paying:
                 raise ValueError(
-                    f"{path}.rules[{number}]: {rule!r} is no rule, behaviour, streak or task that gives points"
+                    f"{path}.rules[{number}]: {rule!r} is no rule, behaviour, streak, task or referral that gives"
+                    " points"
                 )
-        if not budget.pays(giving):
+        if not budget.pays(paying):
             raise ValueError(f"{path}.wallet: nothing gives points of {budget.wallet!r}; leave the budget out")
         if budget.money is not None:
-            _check_money(path, budget.money, {giving[name] for name in budget.pays(giving)}, wallets, currency)
+            _check_money(path, budget.money, [paying[name] for name in budget.pays(paying)], wallets, currency)
 
 
 def _check_money(
-    path: str, money: Money, paid: Iterable[str], wallets: Mapping[str, WalletDocument], currency: str
+    path: str, money: Money, paid: Sequence[frozenset[str]], wallets: Mapping[str, WalletDocument], currency: str
 ) -> None:
     """Money has as many decimals as the currency, and the points that it pays have a cost."""
     digits = EXPONENTS[currency]
     if (money * 10**digits).denominator != 1:
         raise ValueError(f"{path}.money: {currency} has {digits} decimals, and this has more")
-    for wallet in sorted(paid):
+    for wallet in sorted(frozenset().union(*paid)):
         if wallets[wallet].point_cost is None:
             raise ValueError(
                 f"{path}.money: say in wallets.{wallet}.point_cost what a point of it costs, or name in rules what the"
                 " budget pays"
+            )
+    for together in paid:
+        if len({wallets[wallet].point_cost for wallet in together}) > 1:
+            raise ValueError(
+                f"{path}.money: a referral gives points of {' and '.join(sorted(together))}, which cost differently;"
+                " count it in points, or name in rules what the budget pays"
             )

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from shared.domain.ids import RuleId
-from shared.domain.model import RatedOrder
 from shared.domain.program import Program
 from shared.domain.program_budgets import Budget, BudgetKey
 from shared.domain.room import Room
@@ -60,10 +59,11 @@ def rooms(program: Program, at: Instant, leases: Leases) -> list[tuple[BudgetKey
     return found
 
 
-def given_back(rated: RatedOrder, taken: Mapping[RuleId, int], program: Program) -> dict[BudgetKey, int]:
-    """What is used of the budgets when points of an order were taken back, by rule: less, so it is below zero."""
+def given_back(at: Instant, taken: Mapping[RuleId, int], program: Program) -> dict[BudgetKey, int]:
+    """What is used of the budgets when points of what happened at an instant were taken back, by rule: less, so it is
+    below zero."""
     used: dict[BudgetKey, int] = {}
-    for key, budget in needs(program, rated.occurred_at):
+    for key, budget in needs(program, at):
         units = sum([points * budget.costs[rule_id] for rule_id, points in taken.items() if rule_id in budget.costs])
         if units:
             used[key] = -units

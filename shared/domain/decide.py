@@ -50,7 +50,7 @@ def decide_all(
     decision = decide(account_of(event.member_id), event, programs, leases)
     if not programs.refer or isinstance(event, Sweep):
         return (decision,)
-    return (decision, *follow(account_of, event, decision, programs))
+    return (decision, *follow(account_of, event, decision, programs, leases))
 
 
 def _decide(account: Account, event: Event, programs: Programs, leases: Leases, effective_at: Instant) -> Decision:

@@ -48,7 +48,7 @@ def decide_order(
     if known.refunds:
         taken = reverse(entry, rated, (), known.refunds, program, effective_at).taken
         tallies = {**tallies, **cap.give_back(rated, taken, program, {**account.tallies, **tallies})}
-        budgets = budget.together(budgets, budget.given_back(rated, taken, program))
+        budgets = budget.together(budgets, budget.given_back(rated.occurred_at, taken, program))
     after, posting = entry.close(
         PostingKind.ACCRUAL, event.ref, order.order_id, program.version, order.occurred_at, effective_at
     )

@@ -4,13 +4,18 @@ Who invited a member, and which order is the first, are the least of all that ar
 order they come. Then what is due is compared with what is given, and the difference is posted (docs/adr/0018).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from shared.domain import budget
+from shared.domain.allowance import Allowance
+from shared.domain.budget import Lease, Leases
 from shared.domain.entry import Entry, beyond_limit
 from shared.domain.facts import Behaviour, Event, Fact, Order, Refund
 from shared.domain.ids import MemberId, OrderId
 from shared.domain.model import Account, AccountOf, Decision, KnownOrder, Outcome, Posting, PostingKind
 from shared.domain.program import Program, Programs
+from shared.domain.program_budgets import BudgetKey
 from shared.domain.referral import FirstOrder, Given, Referral, ReferralRule, Reward
 from shared.domain.reverse import Claw, fits, refunded, take_back
 from shared.domain.settle import effective_instant, settle
@@ -28,9 +33,11 @@ _NOT_DECIDED = (
 """Outcomes of behaviours that tell of nothing."""
 
 
-def follow(account_of: AccountOf, event: Event, decision: Decision, programs: Programs) -> tuple[Decision, ...]:
+def follow(
+    account_of: AccountOf, event: Event, decision: Decision, programs: Programs, leases: Leases
+) -> tuple[Decision, ...]:
     """What follows from an event that was decided for its own member: a decision for each account that changes, perhaps
-    the same one again.
+    the same one again. `leases` are those before the event.
 
     An invitation tells its outcome to the event's `decision`, where that has none that comes first.
     """
@@ -44,7 +51,8 @@ def follow(account_of: AccountOf, event: Event, decision: Decision, programs: Pr
         return ()
     inviter = decision.account if referral.inviter == event.member_id else account_of(referral.inviter)
     program = programs.version(referral.program_version)
-    cause = _Cause(event, program.referral(referral.rule_id), program, programs)
+    left = budget.after(leases, decision.budgets)
+    cause = _Cause(event, program.referral(referral.rule_id), program, programs, left)
     return _square(cause, referral, _Side(invited, cause), _Side(inviter, cause))
 
 
@@ -109,12 +117,14 @@ def _judge(
 
 @dataclass(frozen=True, slots=True)
 class _Cause:
-    """An event from which something follows for a referral, by which rule, and by which version of the program."""
+    """An event from which something follows for a referral, by which rule, and by which version of the program.
+    `leases` change with what is used of them."""
 
     event: Event
     rule: ReferralRule
     program: Program
     programs: Programs
+    leases: dict[BudgetKey, Lease]
 
 
 def _square(cause: _Cause, referral: Referral, invited: "_Side", inviter: "_Side") -> tuple[Decision, ...]:
@@ -163,8 +173,8 @@ def _take(
     """Take back what each side has. The inviter's room is free again, but for what was written off: else inviting and
     giving back could print points."""
     rule = cause.rule
-    invited.take(rule.invited, referral.to_invited, order.order_id)
-    written_off = inviter.take(rule.inviter, referral.to_inviter, None)
+    invited.take(rule.invited, referral.to_invited, order, order.order_id)
+    written_off = inviter.take(rule.inviter, referral.to_inviter, order, None)
     key = rule.tally(order.paid_at, cause.program.calendar)
     tallies: dict[TallyKey, int] = {}
     if key is not None and referral.to_inviter is not None and not written_off:
@@ -176,34 +186,46 @@ def _take(
 class _Side:
     """One side of a referral: its account, and what is posted to it."""
 
-    __slots__ = ("_cause", "_postings", "account")
+    __slots__ = ("_budgets", "_cause", "_postings", "_short", "account")
 
     def __init__(self, account: Account, cause: _Cause) -> None:
         self.account = account
         self._cause = cause
         self._postings: tuple[Posting, ...] = ()
+        self._budgets: dict[BudgetKey, int] = {}
+        self._short: Mapping[BudgetKey, int] = {}
 
     def give(self, reward: Reward | None, order: FirstOrder, order_id: OrderId | None) -> Given | None:
-        """Give a reward; None where there is none to give, or no room for it in the account. `order_id` is that of the
-        order where it is one of this member."""
+        """Give what budgets have of a reward; None where there is none to give, or no room for it in the account.
+        `order_id` is that of the order where it is one of this member."""
         if reward is None:
             return None
         rule, program = self._cause.rule, self._cause.program
+        allowance = Allowance(program, order.paid_at, {}, self._cause.leases)
+        points = reward.points - allowance.cut({rule.rule_id: reward.points}).get(rule.rule_id, 0)
+        self._short = allowance.short
+        if not points:
+            return None
         entry, effective_at = self._open()
         validity = program.after_order(reward.wallet, rule.pending, order.paid_at)
-        grants = [(rule.rule_id, reward.points)]
+        grants = [(rule.rule_id, points)]
         lot_id = entry.issue(program.wallets[reward.wallet], validity, grants, order_id)
-        return Given(lot_id) if self._post(PostingKind.ACCRUAL, entry, order_id, effective_at) else None
+        if not self._post(PostingKind.ACCRUAL, entry, order_id, effective_at):
+            return None
+        self._use(allowance.used)
+        return Given(lot_id, points)
 
-    def take(self, reward: Reward | None, given: Given | None, order_id: OrderId | None) -> int:
+    def take(self, reward: Reward | None, given: Given | None, order: FirstOrder, order_id: OrderId | None) -> int:
         """Take a reward back; returns how many points of it were written off."""
         if reward is None or given is None:
             return 0
         entry, effective_at = self._open()
         lots = () if given.lot_id is None else (given.lot_id,)
-        claw = Claw(reward.wallet, reward.points, self._cause.rule.rule_id, order_id, lots)
-        written_off = take_back(entry, claw, self._cause.program, effective_at)
+        rule_id, program = self._cause.rule.rule_id, self._cause.program
+        claw = Claw(reward.wallet, given.points, rule_id, order_id, lots)
+        written_off = take_back(entry, claw, program, effective_at)
         self._post(PostingKind.REVERSAL, entry, order_id, effective_at)
+        self._use(budget.given_back(order.paid_at, {rule_id: given.points - written_off}, program))
         return written_off
 
     def decision(self, tallies: Tallies | None = None, referral: Referral | None = None) -> Decision:
@@ -214,7 +236,20 @@ class _Side:
         if referral is not None:
             account = replace(account, referral=referral)
         outcome = Outcome.POSTED if self._postings else Outcome.NOTHING_EARNED
-        return Decision(outcome, account, self._postings, tallies=tallies or {}, referral=referral)
+        return Decision(
+            outcome,
+            account,
+            self._postings,
+            tallies=tallies or {},
+            referral=referral,
+            budgets=self._budgets,
+            short=self._short,
+        )
+
+    def _use(self, units: Mapping[BudgetKey, int]) -> None:
+        """So many units of budgets are used, or given back where they are below zero."""
+        self._budgets = budget.together(self._budgets, units)
+        self._cause.leases.update(budget.after(self._cause.leases, units))
 
     def _open(self) -> tuple[Entry, Instant]:
         event, programs = self._cause.event, self._cause.programs

@@ -65,9 +65,10 @@ class FirstOrder(NamedTuple):
 
 
 class Given(NamedTuple):
-    """That one side has its reward, and in which lot; None where it is in the balance alone."""
+    """That one side has its reward: how many points, and in which lot; None where they are in the balance alone."""
 
     lot_id: LotId | None
+    points: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ def decide_refund(
         PostingKind.REVERSAL, event.ref, rated.order_id, program.version, refund.occurred_at, effective_at
     )
     tallies = cap.give_back(rated, reversed_.taken, program, account.tallies)
-    budgets = budget.given_back(rated, reversed_.taken, program)
+    budgets = budget.given_back(rated.occurred_at, reversed_.taken, program)
     after = replace(after, tallies={**after.tallies, **tallies})
     outcome = Outcome.OVER_REFUNDED if reversed_.too_much else Outcome.POSTED
     return Decision(outcome, after, (posting,), refund=refund, tallies=tallies, budgets=budgets)

@@ -125,5 +125,10 @@ def add_allowance(needs: Needs, member_id: MemberId, program: Program, at: Insta
     """The tallies of caps and the budgets for what happens at an instant."""
     if program.caps:
         needs.tallies.update((member_id, key) for key in cap.needs(program, at))
+    add_budgets(needs, program, at)
+
+
+def add_budgets(needs: Needs, program: Program, at: Instant) -> None:
+    """The budgets for what happens at an instant."""
     for key, each in budget.needs(program, at):
         needs.budgets[key] = max(each.size, needs.budgets.get(key, 0))

@@ -117,6 +117,11 @@ def _decide(event: Event | Sweep, planned: Plan, now: State, programs: Programs)
         for posting in each.postings:
             planned.postings.append((shard, posting))
         _keep_habits(each, planned, shard)
+        for key, units in each.budgets.items():
+            now.leases[key] = now.leases[key].after(units)
+            planned.budgets[key] = planned.budgets.get(key, 0) + units
+        for key, units in each.short.items():
+            planned.short[key] = min(units, planned.short.get(key, units))
     decision, shard = decisions[0], now.shards[event.member_id]
     if decision.order is not None:
         planned.orders.append((shard, decision.order))
@@ -125,11 +130,6 @@ def _decide(event: Event | Sweep, planned: Plan, now: State, programs: Programs)
         planned.refunds.append(KeptRefund(shard, event, decision.refund, number, decision.outcome))
     if isinstance(event, Event) and isinstance(event.fact, Adjustment | Appeal):
         planned.adjustments.append(_kept(event, event.fact, decision))
-    for key, units in decision.budgets.items():
-        now.leases[key] = now.leases[key].after(units)
-        planned.budgets[key] = planned.budgets.get(key, 0) + units
-    for key, units in decision.short.items():
-        planned.short[key] = min(units, planned.short.get(key, units))
     return decision.outcome
 
 

@@ -7,7 +7,6 @@ from shared.domain.facts import Behaviour, Event, Order, Refund, Sweep
 from shared.domain.ids import LotId, MemberId, OrderId, Shard
 from shared.domain.program import Program, Programs
 from shared.domain.referral import FirstOrder, Given, Referral, ReferralRule
-from shared.domain.tally import TallyKey
 from shared.domain.time import Instant
 from shared.ledger import statements
 from shared.ledger.database import Connection, Record
@@ -68,9 +67,11 @@ class Tie:
                 if given is not None and given.lot_id is not None:
                     yield member_id, given.lot_id
 
-    def tallies(self, paid_at: Sequence[Instant], programs: Programs) -> Iterator[tuple[MemberId, TallyKey]]:
-        """The tallies of the inviters for orders that were paid then, for one that gave something, or for one that the
-        batch tells of."""
+    def rewards(
+        self, paid_at: Sequence[Instant], programs: Programs
+    ) -> Iterator[tuple[MemberId, Program, ReferralRule, Instant]]:
+        """What may be given or taken back: to which inviter, by which rule of which version, and when the order was
+        paid: one that was paid at one of the instants, one that gave something, or one that the batch tells of."""
         invitations = list(self.invitations)
         instants = {*paid_at, *(order.paid_at for order in self.orders)}
         if (known := self.referral) is not None:
@@ -79,8 +80,7 @@ class Tie:
             instants.update(order.paid_at for order in (known.counted_for, known.first_order) if order is not None)
         for inviter, program, rule in invitations:
             for instant in instants:
-                if (key := rule.tally(instant, program.calendar)) is not None:
-                    yield inviter, key
+                yield inviter, program, rule, instant
 
 
 async def read_ties(
@@ -167,9 +167,13 @@ def _referral(row: Record) -> Referral:
         program_version=row["program_version"],
         first_order=_order(row["first_paid_at"], row["first_order_id"]),
         counted_for=_order(row["counted_paid_at"], row["counted_order_id"]),
-        to_inviter=Given(row["inviter_lot"]) if row["inviter_has"] else None,
-        to_invited=Given(row["invited_lot"]) if row["invited_has"] else None,
+        to_inviter=_given(row["inviter_lot"], row["inviter_points"]),
+        to_invited=_given(row["invited_lot"], row["invited_points"]),
     )
+
+
+def _given(lot_id: LotId | None, points: int | None) -> Given | None:
+    return None if points is None else Given(lot_id, points)
 
 
 def _order(paid_at: Instant | None, order_id: OrderId | None) -> FirstOrder | None:
@@ -187,8 +191,10 @@ def _row(shard: Shard, invited: MemberId, referral: Referral) -> tuple[object, .
         referral.program_version,
         *((None, None) if first is None else (first.paid_at, first.order_id)),
         *((None, None) if counted is None else (counted.paid_at, counted.order_id)),
-        referral.to_inviter is not None,
-        None if referral.to_inviter is None else referral.to_inviter.lot_id,
-        referral.to_invited is not None,
-        None if referral.to_invited is None else referral.to_invited.lot_id,
+        *_columns(referral.to_inviter),
+        *_columns(referral.to_invited),
     )
+
+
+def _columns(given: Given | None) -> tuple[int | None, LotId | None]:
+    return (None, None) if given is None else (given.points, given.lot_id)

@@ -16,7 +16,7 @@ from shared.ledger.appeals import load_write_offs, read_taken
 from shared.ledger.budgets import Held, Reach, lock_leases, read_leases
 from shared.ledger.database import Connection, Pool, Record
 from shared.ledger.habits import load_first_orders, load_profiles, load_streak_days, load_tallies
-from shared.ledger.needs import Needs, add_allowance, needs_of
+from shared.ledger.needs import Needs, add_allowance, add_budgets, needs_of
 from shared.ledger.orders import known_order
 from shared.ledger.referrals import Tie, check_ties, find_first_orders, read_ties
 from shared.ledger.sharding import shard_of
@@ -243,13 +243,16 @@ async def _load_referrals(connection: Connection, accounts: Accounts, needs: Nee
     needs.orders |= dict.fromkeys(await find_first_orders(connection, needs.ties), True)
 
 
-def _add_referral_tallies(accounts: Accounts, needs: Needs, programs: Programs) -> None:
-    """How often inviters were rewarded, for any order that may come to be the first."""
+def _add_rewards(accounts: Accounts, needs: Needs, programs: Programs) -> None:
+    """How often inviters were rewarded, and what budgets have, for any order that may come to be the first."""
     for tie in needs.ties:
         if tie.is_moving:
             orders = accounts[tie.invited].orders.values()
             paid_at = [known.rated.occurred_at for known in orders if known.rated is not None]
-            needs.tallies.update(tie.tallies(paid_at, programs))
+            for inviter, program, rule, instant in tie.rewards(paid_at, programs):
+                if (key := rule.tally(instant, program.calendar)) is not None:
+                    needs.tallies.add((inviter, key))
+                add_budgets(needs, program, instant)
 
 
 async def _load_habits(connection: Connection, accounts: Accounts, needs: Needs, programs: Programs) -> None:
@@ -265,7 +268,7 @@ async def _load_habits(connection: Connection, accounts: Accounts, needs: Needs,
         if refunded and known is not None and known.rated is not None:
             program = programs.version(known.rated.program_version)
             add_allowance(needs, member_id, program, known.rated.occurred_at)
-    _add_referral_tallies(accounts, needs, programs)
+    _add_rewards(accounts, needs, programs)
     if needs.tallies:
         await load_tallies(connection, accounts, needs.shards, needs.tallies)
     if needs.first_days:

@@ -19,21 +19,30 @@ ALWAYS = Instant(-(2**63))
 
 
 async def check_budgets(connection: Connection, programs: Sequence[Program], findings: Findings) -> None:
-    """Compare all budgets that a version of the program has, oldest version first. It reads the whole journal."""
+    """Compare all budgets that a version of the program has. It reads the whole journal.
+
+    What a referral gives counts in the period of the order for which it is given, of which the inviter's posting says
+    nothing. So budgets that pay referrals are held against the journal only if they have neither periods nor a time.
+    """
     sizes: dict[tuple[BudgetId, Period], int] = {}
+    untold: set[BudgetId] = set()
     for program in programs:
+        referrals = {rule.rule_id for rule in program.referrals}
         for budget in program.budgets:
             size = sizes.get((budget.budget_id, budget.per), 0)
             sizes[budget.budget_id, budget.per] = max(budget.size, size)
+            if referrals & budget.costs.keys() and (budget.per is not Period.EVER or budget.during is not None):
+                untold.add(budget.budget_id)
     if not sizes:
         return
     used = {use.key: use.used for use in await read_budgets(connection)}
     moved = await _by_journal(connection, programs)
-    findings.compared = len(used.keys() | moved.keys())
-    for key in sorted(used.keys() | moved.keys(), key=str):
+    keys = used.keys() | moved.keys()
+    findings.compared = len(keys)
+    for key in sorted(keys, key=str):
         period = key.per.value if key.first_day is None else f"{key.per} from {key.first_day} on"
         facts = {"budget_id": key.budget_id, "period": period, "used": used.get(key, 0)}
-        if used.get(key, 0) != moved[key]:
+        if used.get(key, 0) != moved[key] and key.budget_id not in untold:
             findings.add("budget", {**facts, "moved": moved[key]})
         size = sizes.get((key.budget_id, key.per), 0)
         if used.get(key, 0) > size:

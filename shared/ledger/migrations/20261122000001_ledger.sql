@@ -197,16 +197,17 @@ CREATE TABLE referrals (
   first_order_id   text,
   counted_paid_at  timestamptz,
   counted_order_id text,
-  inviter_has      boolean NOT NULL,
+  inviter_points   bigint CHECK (inviter_points > 0),
   inviter_lot      integer,
-  invited_has      boolean NOT NULL,
+  invited_points   bigint CHECK (invited_points > 0),
   invited_lot      integer,
   PRIMARY KEY (shard, member_id),
   CHECK (inviter_id <> member_id),
   CHECK ((first_paid_at IS NULL) = (first_order_id IS NULL)),
   CHECK ((counted_paid_at IS NULL) = (counted_order_id IS NULL)),
-  CHECK (counted_order_id IS NOT NULL OR NOT (inviter_has OR invited_has)),
-  CHECK ((inviter_has OR inviter_lot IS NULL) AND (invited_has OR invited_lot IS NULL))
+  CHECK (counted_order_id IS NOT NULL OR (inviter_points IS NULL AND invited_points IS NULL)),
+  CHECK (inviter_points IS NOT NULL OR inviter_lot IS NULL),
+  CHECK (invited_points IS NOT NULL OR invited_lot IS NULL)
 ) WITH (fillfactor = 90);
 
 -- The days that count for a streak: how long it is there, what was given for the day, and by which version of the program.
