@@ -172,7 +172,7 @@ class Group:
         self.joined.append(member)
 
     def can_form(self) -> bool:
-        return self.forming and bool(self.joined)
+        return self.forming and any(member.process.alive for member in self.joined)
 
     def is_complete(self) -> bool:
         return self.can_form() and all(member in self.joined for member in self.members)
@@ -184,7 +184,8 @@ class Group:
         for member in self.members:
             if member not in self.joined:
                 member.must_join = True
-        self.members = list(self.joined)
+        # One that died when it had joined would be expelled before long, and the group would form once more.
+        self.members = [member for member in self.joined if member.process.alive]
         given: dict[Consumer, set[TopicPartition]] = {member: set() for member in self.members}
         shift = self.kafka.world.random.randrange(len(self.members))
         for partition in self.kafka.partitions(*self.members[0].topics):
