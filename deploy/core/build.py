@@ -24,6 +24,10 @@ BUILT = ROOT / "build" / "core"
 
 COMPILED = (
     "shared/domain/*.py",
+    "shared/contracts/condition_asking.py",
+    "shared/contracts/contract.py",
+    "shared/contracts/repeated_keys.py",
+    "shared/contracts/sums.py",
     "shared/ledger/batch.py",
     "shared/ledger/needs.py",
     "shared/ledger/orders.py",

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from services.cli.member_words import behaviours, budgets, caps, referrals, refunds, streaks, tasks
 from services.cli.wording import count, duration, either, listed, ordinal
-from shared.contracts.conditions import CelCondition
+from shared.contracts.condition_asking import CelCondition
 from shared.contracts.money import minor_units, money
 from shared.contracts.program import ProgramDocument
 from shared.contracts.program_filters import WEEKDAYS, DaysDocument, MatchDocument, OrderMatchDocument, WindowDocument

@@ -85,9 +85,13 @@ def record_of(posting: Record, movements: Sequence[Record], source: bytes) -> Ou
 _TYPE = TYPE.encode()
 
 
-@lru_cache(maxsize=8192)
 def _text(instant: Instant) -> str:
-    """RFC 3339 in UTC, always with microseconds. All postings of a transaction share when they were recorded, and most
-    take effect when their event happened."""
+    """RFC 3339 in UTC, always with microseconds."""
     seconds, microseconds = divmod(instant, SECOND_US)
-    return f"{datetime_of(Instant(seconds * SECOND_US)).isoformat()[:19]}.{microseconds:06}Z"
+    return f"{_second(seconds)}.{microseconds:06}Z"
+
+
+@lru_cache(maxsize=8192)
+def _second(seconds: int) -> str:
+    """A second since the epoch of instants: what is published at once happened within few of them."""
+    return datetime_of(Instant(seconds * SECOND_US)).isoformat()[:19]

@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from shared.contracts.conditions import CelCondition
+from shared.contracts.condition_asking import CelCondition
 from shared.contracts.money import EXPONENTS
 from shared.contracts.program_behaviours import (
     MAX_BEHAVIOURS,

@@ -15,6 +15,10 @@ from deploy.core.build import ROOT, CoreError
 from deploy.core.constructors import written_out
 
 SUITES = (
+    "tests/contract/test_decode_any_bytes.py",
+    "tests/contract/test_decode_order_paid.py",
+    "tests/contract/test_refused_orders.py",
+    "tests/contract/test_repeated_keys.py",
     "tests/golden/test_core.py",
     "tests/unit/test_conditions.py",
     "tests/unit/test_multipliers.py",
@@ -36,7 +40,7 @@ CAN_COMPILE = shutil.which((sysconfig.get_config_var("CC") or "cc").split()[0]) 
 def environment() -> dict[str, str]:
     """What a process is started with that runs the compiled core."""
     first = [str(build.built())] if CAN_COMPILE else []
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([*first, str(ROOT)])}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([*first, str(ROOT), str(ROOT / "tests" / "contract")])}
 
 
 def python(*arguments: str, environment: dict[str, str]) -> str:

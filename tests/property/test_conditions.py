@@ -6,7 +6,8 @@ from datetime import date
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.contracts.conditions import CelCondition, InvalidConditionError, condition_of_order
+from shared.contracts.condition_asking import CelCondition
+from shared.contracts.conditions import InvalidConditionError, condition_of_order
 from shared.domain.condition import Activation, ConditionError
 from shared.domain.facts import Order
 from shared.domain.member import Profile

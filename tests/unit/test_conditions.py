@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.cli.program_words import changes, explained
+from shared.contracts.condition_asking import CelCondition
 from shared.contracts.condition_reading import MAX_CHARS, InvalidConditionError
-from shared.contracts.conditions import CelCondition, condition_of_behaviour, condition_of_order
+from shared.contracts.conditions import condition_of_behaviour, condition_of_order
 from shared.contracts.program import ProgramError, parse_program
 from shared.domain import behaviour as behaviours
 from shared.domain.accrue import rate
