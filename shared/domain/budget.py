@@ -12,7 +12,6 @@ from shared.domain.ids import RuleId
 from shared.domain.program import Program
 from shared.domain.program_budgets import Budget, BudgetKey
 from shared.domain.room import Room
-from shared.domain.tally import first_day
 from shared.domain.time import Instant
 
 
@@ -40,12 +39,8 @@ def needs(program: Program, at: Instant) -> list[tuple[BudgetKey, Budget]]:
     """The budgets for what happens at an instant."""
     if not program.budgets:
         return []
-    day = program.calendar.day_of(at)
-    return [
-        (BudgetKey(each.budget_id, each.per, first_day(each.per, each.during, day, program.calendar)), each)
-        for each in program.budgets
-        if each.during is None or each.during.holds(at)
-    ]
+    keyed = program.keyed_budgets(program.calendar.day_of(at))
+    return [(key, each) for key, each in keyed if each.during is None or each.during.holds(at)]
 
 
 def rooms(program: Program, at: Instant, leases: Leases) -> list[tuple[BudgetKey, Room]]:

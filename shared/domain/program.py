@@ -14,7 +14,7 @@ from shared.domain.filters import Birthday, Match, OfLine, Window
 from shared.domain.ids import MultiplierId, ProgramVersion, RuleId, Wallet
 from shared.domain.multiplier import ByTier, Multiplier, Stacking
 from shared.domain.program_behaviours import BehaviourRule, Task
-from shared.domain.program_budgets import Budget
+from shared.domain.program_budgets import Budget, BudgetKey
 from shared.domain.program_caps import Cap
 from shared.domain.referral import ReferralRule, WaitingDays
 from shared.domain.streak import Streak
@@ -262,6 +262,7 @@ class Program:
     """Whether a cap holds only for what happens in a time."""
     _validity_by_day: dict[tuple[RuleId, date], Validity] = field(init=False, compare=False)
     _caps_by_day: dict[date, list[tuple[Cap, TallyKey | None]]] = field(init=False, compare=False)
+    _budgets_by_day: dict[date, list[tuple[BudgetKey, Budget]]] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         multipliers = sorted(self.multipliers, key=lambda multiplier: not isinstance(multiplier.factor, ByTier))
@@ -287,6 +288,7 @@ class Program:
         object.__setattr__(self, "lot_kinds", lot_kinds)
         object.__setattr__(self, "_validity_by_day", {})
         object.__setattr__(self, "_caps_by_day", {})
+        object.__setattr__(self, "_budgets_by_day", {})
         object.__setattr__(self, "campaign_caps", any(cap.during is not None for cap in self.caps))
         object.__setattr__(self, "thresholds_of_some", any(rule.counts_some for rule in self.rules))
         object.__setattr__(self, "limits", any(rule.at_most is not None for rule in self.rules))
@@ -352,6 +354,16 @@ class Program:
         keyed = self._caps_by_day.get(day)
         if keyed is None:
             keyed = self._caps_by_day[day] = [(cap, self._tally_key(cap, day)) for cap in self.caps]
+        return keyed
+
+    def keyed_budgets(self, day: date) -> list[tuple[BudgetKey, Budget]]:
+        """The budgets, each with where it counts what happens on a local day."""
+        keyed = self._budgets_by_day.get(day)
+        if keyed is None:
+            keyed = self._budgets_by_day[day] = [
+                (BudgetKey(each.budget_id, each.per, first_day(each.per, each.during, day, self.calendar)), each)
+                for each in self.budgets
+            ]
         return keyed
 
     def _tally_key(self, cap: Cap, day: date) -> TallyKey | None:

@@ -1,6 +1,8 @@
 """A program with an error is refused as a whole, and the message says where in the document and what to do."""
 
 import re
+from dataclasses import replace
+from datetime import date
 from fractions import Fraction
 from pathlib import Path
 
@@ -73,6 +75,18 @@ def test_what_is_left_out_has_the_defaults_of_the_semantics() -> None:
     assert program.late_tolerance_us == 30 * 24 * 3600 * second
     assert program.future_tolerance_us == 5 * 60 * second
     assert (program.base.tax, program.base.paid_in_points) == (False, False)
+
+
+def test_a_program_with_other_caps_has_forgotten_those_before() -> None:
+    """What is found for a day is kept, but not for a program that is made out of this one."""
+    caps = "\ncaps: [{id: daily, wallet: points, per: day, points: 9}]"
+    budgets = "\nbudgets: [{id: all, wallet: points, points: 9}]"
+    capped = parse_program(VALID + caps + budgets).to_domain()
+    day = date(2026, 3, 10)
+    assert [(cap.cap_id, key) for cap, key in capped.keyed_caps(day)] == [("daily", ("daily:day", day))]
+    assert [key for key, _ in capped.keyed_budgets(day)] == [("all", "ever", None)]
+    free = replace(capped, caps=(), budgets=())
+    assert (free.keyed_caps(day), free.keyed_budgets(day)) == ([], [])
 
 
 def test_the_program_that_ships_is_valid() -> None:
