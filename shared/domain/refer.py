@@ -43,8 +43,7 @@ def follow(
     """
     fact = event.fact
     if isinstance(fact, Behaviour):
-        invited = account_of(MemberId(fact.subject)) if fact.subject not in (None, fact.member_id) else None
-        referral = _invite(invited, fact, decision, programs)
+        invited, referral = _invite(account_of, fact, decision, programs)
     else:
         invited, referral = decision.account, _told(fact, decision)
     if invited is None or referral is None:
@@ -76,20 +75,25 @@ def first_order(account: Account) -> FirstOrder | None:
     return min((FirstOrder(rated.occurred_at, rated.order_id) for rated in paid), default=None)
 
 
-def _invite(invited: Account | None, behaviour: Behaviour, decision: Decision, programs: Programs) -> Referral | None:
-    """What a behaviour comes to as an invitation of somebody; None where it is none, or does not count.
+def _invite(
+    account_of: AccountOf, behaviour: Behaviour, decision: Decision, programs: Programs
+) -> tuple[Account | None, Referral | None]:
+    """What a behaviour comes to as an invitation, and the account of whom it invites; nothing where it is none, or does
+    not count. The subject of another behaviour need not be a member: nobody has its account.
 
     Its outcome is told to the behaviour's own decision, unless that moved points or comes first among outcomes.
     """
     program = programs.in_force(behaviour.occurred_at)
     rule = None if program is None else program.referral_for(behaviour.name, behaviour.occurred_at)
     if program is None or rule is None or decision.outcome in _NOT_DECIDED:
-        return None
+        return None, None
+    subject = behaviour.subject
+    invited = account_of(MemberId(subject)) if subject not in (None, behaviour.member_id) else None
     outcome, referral = _judge(invited, behaviour, rule, program)
     own = decision.outcome
     if own is Outcome.BEHAVIOUR_NOT_LISTED or not (own.moves_points or _ORDER.index(own) < _ORDER.index(outcome)):
         decision.outcome = outcome
-    return referral
+    return invited, referral
 
 
 def _judge(

@@ -23,12 +23,7 @@ ATTEMPTS_MAX = 5
 
 log = structlog.get_logger()
 
-_RACES = (
-    asyncpg.UniqueViolationError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    ReferralChangedError,
-)
+_RACES = (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
 async def post(pool: Pool, batch: Batch, programs: Programs, shards: int) -> Posted:
@@ -47,6 +42,8 @@ async def post(pool: Pool, batch: Batch, programs: Programs, shards: int) -> Pos
                 return await _post(connection, batch, programs, shards, reach, alone=races > 0)
         except ShortOfBudgetError as short:
             reach = short.reach
+        except ReferralChangedError:
+            continue  # Somebody else's batch came first. That may be so often where many tell of the same members.
         except _RACES:
             races += 1
             if races == ATTEMPTS_MAX:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from hashlib import blake2b
 from random import Random
@@ -17,7 +18,7 @@ from shared.domain.model import Account, Movement
 from shared.domain.program import Programs
 from shared.domain.time import DAY_US, Instant, rfc3339
 from shared.ledger.batch import Batch, Consumed
-from shared.ledger.database import Pool, Role
+from shared.ledger.database import Pool, Role, open_pool
 from shared.ledger.history import read_event
 from shared.ledger.post import post
 from shared.ledger.programs import load_programs
@@ -202,6 +203,24 @@ async def test_of_two_who_invite_at_the_same_time_the_earlier_one_is_rewarded(le
     await in_turn(ledger, programs, [order(f"o-{each}", each, Instant(NOON + 2)) for each in invited])
     expected = dict.fromkeys(invited, WAS_INVITED) | {f"early-{each}": HAS_INVITED for each in invited}
     assert await points(ledger) == expected
+
+
+async def test_who_invites_the_same_members_as_many_others_at_the_same_time_never_gives_up(
+    settings: Settings, ledger: Pool, programs: Programs
+) -> None:
+    """Twelve batches that all wait for the same accounts, and find nearly each time that somebody has changed one."""
+    random, inviters, invited = Random(12), [f"a-{number}" for number in range(12)], [f"b-{n}" for n in range(40)]
+    at = {(a, b): Instant(NOON - random.randrange(10**9)) for a in inviters for b in invited}
+    batches = [Batch(events=[invitation(a, b, at[a, b]) for b in invited]) for a in inviters]
+    async with AsyncExitStack() as closing:
+        pool = await open_pool(settings.database, Role.WRITER, max_size=len(inviters))
+        closing.callback(pool.terminate)
+        async with AsyncExitStack() as connected:  # so that none has to wait for a connection
+            for _ in inviters:
+                await connected.enter_async_context(pool.acquire())
+        await asyncio.gather(*(post(pool, batch, programs, SHARDS) for batch in batches))
+    rows = await ledger.fetch("SELECT member_id, inviter_id FROM referrals")
+    assert dict(map(tuple, rows)) == {b: min(inviters, key=lambda a, b=b: (at[a, b], a)) for b in invited}
 
 
 async def test_the_ledger_loads_all_that_the_core_asks_for(ledger: Pool, programs: Programs) -> None:
