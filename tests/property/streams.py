@@ -130,7 +130,7 @@ def _rule(random: Random, name: str) -> Document:
 
 def stream(random: Random, document: Document) -> History:
     """Up to a dozen events of up to three orders' lives, and the sweeps between them."""
-    orders = [_order(random, f"o{number}") for number in range(random.choice((1, 1, 2, 2, 3)))]
+    orders = [an_order(random, f"o{number}") for number in range(random.choice((1, 1, 2, 2, 3)))]
     events = [("order", order) for order in orders]
     events += [("refund", random.choice(orders)) for _ in range(random.randint(1, 5))]
     events += [("adjust", orders[0]) for _ in range(random.randint(0, 2))]
@@ -151,13 +151,14 @@ def _event(random: Random, kind: str, order: dict[str, Any], number: int, now: d
     if kind == "order":
         return Arrival(now, order | at)
     if kind == "refund":
-        return RefundArrival(now, _refund(random, order, number) | at)
+        return RefundArrival(now, a_refund(random, order, number) | at)
     data = {"adjustment_id": f"a{number}", "member_id": "m1", "wallet": random.choice(("points", "points", "growth"))}
     points = random.choice((-1, -5, -10, -50, -100, 3, 40))
     return AdjustmentArrival(now, data | {"points": points, "actor": "ann", "reason": "why not"} | at)
 
 
-def _order(random: Random, order_id: str) -> dict[str, Any]:
+def an_order(random: Random, order_id: str) -> dict[str, Any]:
+    """The data of an order of `m1`, without its instant."""
     lines = [
         line(
             f"l{number}",
@@ -181,7 +182,8 @@ def _order(random: Random, order_id: str) -> dict[str, Any]:
     }
 
 
-def _refund(random: Random, order: dict[str, Any], number: int) -> dict[str, Any]:
+def a_refund(random: Random, order: dict[str, Any], number: int) -> dict[str, Any]:
+    """The data of a refund of an order, of some kind, without its instant."""
     refund = {
         "refund_id": random.choice((f"r{number}", f"r{number}", f"r{number}", "r1")),
         "order_id": order["order_id"],
