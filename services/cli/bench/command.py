@@ -79,6 +79,7 @@ def bench(
         int, typer.Option("--orders", min=5_000, max=2_000_000, help="Orders in each run.")
     ] = 80_000,
     only: Annotated[list[Part] | None, typer.Option("--only", help="Measure only this part; may be repeated.")] = None,
+    domain: Annotated[bool, typer.Option("--domain", help="Measure only the pure core: --only decisions.")] = False,
     program: Annotated[Path, typer.Option("--program", help="The program to decide by; it must take USD.")] = PROGRAM,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there too.")] = None,
 ) -> None:
@@ -88,7 +89,7 @@ def bench(
     It brings up a stack of its own and removes it; `--only decisions` needs none. Everything shares the machine's
     cores, the load included; let nothing else run beside it.
     """
-    plan = Plan(runs, order_count, only or list(Part))
+    plan = Plan(runs, order_count, [Part.DECISIONS] if domain else only or list(Part))
     _say(f"the core runs {'compiled' if core() == 'compiled' else 'from source'}")
     with contextlib.suppress(KeyboardInterrupt):  # what was measured before Ctrl-C is still worth telling
         if Part.DECISIONS in plan.parts:
