@@ -42,10 +42,13 @@ class Room:
         cost = self.costs.get(rule_id)
         if cost is None or points * cost <= self.left:
             return points
-        skips = self.excess is Excess.SKIP
-        short = points * cost - self.left if skips else cost - self.left % cost
+        return 0 if self.excess is Excess.SKIP else self.left // cost
+
+    def fall_short(self, rule_id: RuleId, points: int) -> None:
+        """Fewer of a rule's points were given, since it had no room for them."""
+        cost = self.costs[rule_id]
+        short = points * cost - self.left if self.excess is Excess.SKIP else cost - self.left % cost
         self.short = min(short, self.short or short)
-        return 0 if skips else self.left // cost
 
     def use(self, rule_id: RuleId, points: int) -> None:
         """A rule gives points."""
@@ -74,9 +77,16 @@ def cut(points: Points, caps: Sequence[Room], budgets: Sequence[Room]) -> Points
     return lost
 
 
-def _fitting(rule_id: RuleId, points: int, rooms: Iterable[Room]) -> int:
-    """How many of a rule's points fit into all of the rooms."""
-    return min([points, *[room.fitting(rule_id, points) for room in rooms]])
+def _fitting(rule_id: RuleId, points: int, rooms: Sequence[Room]) -> int:
+    """How many of a rule's points fit into all of the rooms. Those are short that have room for no more of them: what
+    the others lack makes no difference."""
+    fitting = [room.fitting(rule_id, points) for room in rooms]
+    given = min([points, *fitting])
+    if given < points:
+        for room, fits in zip(rooms, fitting, strict=True):
+            if fits == given:
+                room.fall_short(rule_id, points)
+    return given
 
 
 def without(parts: Sequence[tuple[Part, int]], lost: int) -> list[tuple[Part, int]]:

@@ -7,8 +7,10 @@ import pytest
 from services.cli.program_words import changes, explained
 from shared.contracts.program import ProgramError, parse_program
 from shared.contracts.program_succession import obstacles
-from shared.domain.ids import BudgetId
+from shared.domain.ids import BudgetId, RuleId
 from shared.domain.program_budgets import BudgetKey
+from shared.domain.program_caps import Excess
+from shared.domain.room import Room, cut
 from shared.domain.tally import Period
 from shared.ledger.budgets import BudgetUse
 from shared.ledger.programs import overspent
@@ -112,3 +114,16 @@ def test_a_budget_smaller_than_what_is_used_of_it_is_refused() -> None:
     assert overspent(document, [use("fund", Period.MONTH, date(2026, 3, 1), 1_000_001)]) == [
         "budgets[0].points: 1,000,001 are used of 'fund' already; give it at least so much, or a new one another id"
     ]
+
+
+def test_a_budget_is_short_only_where_more_of_it_would_give_more() -> None:
+    """Of 10 points, one budget has room for 4 and another for none: more of the first would change nothing."""
+    rule = RuleId("base")
+    four, none, other = (Room({rule: 2}, Excess.TRIM, 9), Room({rule: 1}, Excess.TRIM, 0), Room({}, Excess.TRIM, 0))
+    assert cut({rule: 10}, [], [four, none, other]) == {rule: 10}
+    assert (four.short, none.short, other.short) == (0, 1, 0)
+    assert cut({rule: 10}, [], [four]) == {rule: 6}
+    assert (four.used, four.short) == (8, 1)  # with one unit more, there were two for a fifth point
+    skipping = Room({rule: 2}, Excess.SKIP, 9)
+    assert cut({rule: 10}, [], [skipping]) == {rule: 10}
+    assert skipping.short == 11
