@@ -1,6 +1,6 @@
 """Room: how many of the points that an event would give fit into what caps and budgets have left."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final, TypeVar
 
 from shared.domain.ids import RuleId
