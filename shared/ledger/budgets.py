@@ -102,6 +102,9 @@ class Held:
 async def lock_leases(connection: Connection, sizes: Sizes, reach: Reach) -> Held:
     """Lease of some budgets what a batch may use, until its transaction ends.
 
+    Raises `ShortOfBudgetError` at once where all leases of a budget are taken and there is more: so a batch that has
+    none decides nothing in vain.
+
     The rows of budgets come before those of leases, and both in one order; a lease of its own is one that is free. So
     no two batches wait for each other.
     """
@@ -121,6 +124,8 @@ async def lock_leases(connection: Connection, sizes: Sizes, reach: Reach) -> Hel
         held.budgets[key] = Leased(
             key, sizes[key], [lease["lease_id"] for lease in own], row["leased"], unused, row["unused"] - unused
         )
+    if reach is Reach.OWN_LEASE and any(not each.lease_ids and each.unleased for each in held.budgets.values()):
+        raise ShortOfBudgetError(Reach.UNLEASED)
     return held
 
 

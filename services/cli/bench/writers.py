@@ -26,6 +26,8 @@ from shared.setup import SHARDS
 
 WRITERS = 8
 BATCH_EVENTS = 500
+WARM_UP_ORDERS = 2 * WRITERS * BATCH_EVENTS
+"""After these, each writer has a connection and a lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +40,24 @@ class Written:
 
 async def run(settings: Settings, count: int) -> Written:
     """Let the writers post so many orders."""
-    shares = _shares(count)
+    warm_up = _shares(WARM_UP_ORDERS, 0)
+    shares = _shares(count, WARM_UP_ORDERS)
     pool = await open_pool(settings.database, Role.WRITER, max_size=WRITERS)
     try:
         poster = Poster(pool, await load_programs(pool), SHARDS)
+        await _write_all(poster, warm_up)
         began_s = time.perf_counter()
-        async with asyncio.TaskGroup() as tasks:
-            for share in shares:
-                tasks.create_task(_write(poster, share))
+        await _write_all(poster, shares)
         took_s = time.perf_counter() - began_s
         return Written(count / took_s, sum(use.used for use in await read_budgets(pool)))
     finally:
         pool.terminate()
+
+
+async def _write_all(poster: Poster, shares: Sequence[Sequence[Consumed]]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for share in shares:
+            tasks.create_task(_write(poster, share))
 
 
 async def _write(poster: Poster, share: Sequence[Consumed]) -> None:
@@ -57,10 +65,10 @@ async def _write(poster: Poster, share: Sequence[Consumed]) -> None:
         await poster.post(Batch(events=list(share[first : first + BATCH_EVENTS])))
 
 
-def _shares(count: int) -> list[list[Consumed]]:
-    """The orders of each writer, decoded."""
+def _shares(count: int, first: int) -> list[list[Consumed]]:
+    """The orders of each writer, decoded, numbered from `first` on."""
     shares: list[list[Consumed]] = [[] for _ in range(WRITERS)]
-    for made in orders(count, Spread.EVEN):
+    for made in orders(count, Spread.EVEN, first):
         headers = encode_headers(
             event_id=made.event_id, source=made.source, event_type=TYPE, time=rfc3339(made.arrived_at)
         )
