@@ -149,6 +149,9 @@ async def _programs(plan: Plan, made: Bench) -> None:
             done[name] = run.orders_per_s
             figures.add(part, f"orders, {name}", "1/s", run.orders_per_s)
             figures.add(part, f"processor time, {name}", "us/order", sum(run.cpu_us.values()))
+            for process, value in run.cpu_us.items():
+                figures.add(part, f"CPU of {process}, {name}", "us an order", value)
+            figures.add(part, f"rows written, {name}", "an order", run.rows)
         async with made.installation(f"bench_program_{number}_mixed", REALISTIC) as settings:
             for workers in (1, 2):
                 load = Load(plan.orders, first=(workers - 1) * 2 * plan.orders, mixed=True)
