@@ -65,6 +65,11 @@ class Children:
                 await process.wait()
 
 
+PYTHON = (sys.executable, "-P")
+"""How a child is started. Without `-P`, Python would look into the working directory before PYTHONPATH, and a process
+that is started in a checkout would never find the compiled core."""
+
+
 def as_environment(settings: Settings) -> dict[str, str]:
     """The variables out of which a child process reads the same settings."""
     return {
@@ -86,7 +91,7 @@ async def running(workers: Sequence[Worker], settings: Settings, *, log_level: s
     try:
         for worker in workers:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
+                *PYTHON,
                 "-m",
                 "services.cli.main",
                 "run",

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 import sysconfig
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from deploy.core import build
 from deploy.core.build import ROOT, CoreError
 from deploy.core.constructors import written_out
+from services.cli.processes import PYTHON
 
 SUITES = (
     "tests/contract/test_decode_any_bytes.py",
@@ -44,8 +44,8 @@ def environment() -> dict[str, str]:
 
 
 def python(*arguments: str, environment: dict[str, str]) -> str:
-    """What Python says; with -P it looks only where `PYTHONPATH` says, not in the working directory."""
-    command = [sys.executable, "-P", *arguments]
+    """What Python says when it is started in the checkout, as workers are."""
+    command = [*PYTHON, *arguments]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     return done.stdout
