@@ -5,6 +5,7 @@ gain most where the core is compiled (docs/adr/0017).
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, assert_never
 
 from shared.domain.condition import Activation
@@ -22,12 +23,22 @@ Factors = Sequence[tuple[Multiplier, Factor]]
 Parts = Sequence[tuple[Multiplier, int]]
 """How many of the points that a rule gives each multiplier has added."""
 
-Count = tuple[int, list[int], int, Parts]
-"""The points that a rule gives for an order; by line, what they would be without its limit; how many its limit has
-taken; and the parts of those that it gives. A plain tuple: one is made for most rules of every order."""
 
-Gain = tuple[Rule, int, list[int], int, Parts]
-"""A rule that gives some points, and its count."""
+@dataclass(slots=True)
+class Count:
+    """What a rule gives for an order."""
+
+    points: int
+    by_line: list[int]
+    """What the points would be without the rule's limit."""
+    lost: int
+    """How many points its limit has taken."""
+    parts: Parts
+    """The parts of those that it gives."""
+
+
+Gain = tuple[Rule, Count]
+"""A rule that gives some points, and what it gives."""
 
 Weighed = tuple[list[int], int]
 """What of each line some rules count, and the sum."""
@@ -35,7 +46,7 @@ Weighed = tuple[list[int], int]
 # Looking a member up in its enum costs more than all else that is done with it here.
 BEST: Final = Choice.BEST
 
-NO_POINTS: Final[Count] = (0, [], 0, ())
+NO_POINTS: Final = Count(0, [], 0, ())
 
 NOTHING: Final[Mapping[RuleId, int]] = {}
 
@@ -71,14 +82,13 @@ def rate(
                 of_lines = weighed[selection] = _weigh(program.selections[selection], order.lines, bases)
             weights, total = of_lines
             found = counted[like] = _count(rule, weights, total, scale, program.stacking, factors)
-        points, by_line, lost, parts = found
-        if points:
-            gains.append((rule, points, by_line, lost, parts))
+        if found.points:
+            gains.append((rule, found))
     if program.groups:
         gains = _one_of_each_group(gains, program.groups)
-    granted = [(rule, points) for rule, points, _, _, _ in gains]
+    granted = [(rule, count.points) for rule, count in gains]
     if factors:
-        granted = [part for rule, points, _, _, parts in gains for part in _by_part(rule, points, parts, program)]
+        granted = [part for rule, count in gains for part in _by_part(rule, count, program)]
     return _frozen(order, program, bases, gains), granted
 
 
@@ -96,9 +106,9 @@ def _frozen(order: Order, program: Program, bases: list[int], gains: list[Gain])
         [line["quantity"] for line in lines],
         [line["paid"] for line in lines],
         bases,
-        {rule.rule_id: by_line for rule, _, by_line, _, _ in gains},
-        ({rule.rule_id: lost for rule, _, _, lost, _ in gains if lost} if program.limits else NOTHING) or NOTHING,
-        {rule.rule_id: _of_lines(rule.match.of_line, lines, bases) for rule, _, _, _, _ in gains if rule.counts_some}
+        {rule.rule_id: count.by_line for rule, count in gains},
+        ({rule.rule_id: count.lost for rule, count in gains if count.lost} if program.limits else NOTHING) or NOTHING,
+        {rule.rule_id: _of_lines(rule.match.of_line, lines, bases) for rule, _ in gains if rule.counts_some}
         if program.thresholds_of_some
         else NOTHING_COUNTED,
     )
@@ -113,18 +123,18 @@ def _factors(order: Order, program: Program, profile: Profile, about: Activation
 def _one_of_each_group(gains: list[Gain], groups: Mapping[str, Choice]) -> list[Gain]:
     """What is left when of each exclusive group only the chosen rule gives."""
     chosen: dict[str, tuple[Rule, int]] = {}
-    for rule, points, _, _, _ in gains:
+    for rule, count in gains:
         if rule.group is not None:
             before = chosen.get(rule.group)
-            if before is None or (groups[rule.group] is BEST and points > before[1]):
-                chosen[rule.group] = (rule, points)
+            if before is None or (groups[rule.group] is BEST and count.points > before[1]):
+                chosen[rule.group] = (rule, count.points)
     return [gain for gain in gains if gain[0].group is None or chosen[gain[0].group][0] is gain[0]]
 
 
-def _by_part(rule: Rule, points: int, parts: Parts, program: Program) -> list[tuple[Rule, int]]:
+def _by_part(rule: Rule, count: Count, program: Program) -> list[tuple[Rule, int]]:
     """What of the points a rule gave by itself, and what each multiplier added, where that is something."""
-    own = points - sum([part for _, part in parts])
-    added = [(program.parts[rule.rule_id, multiplier.multiplier_id], part) for multiplier, part in parts]
+    own = count.points - sum([part for _, part in count.parts])
+    added = [(program.parts[rule.rule_id, multiplier.multiplier_id], part) for multiplier, part in count.parts]
     return [(named, part) for named, part in ((rule, own), *added) if part]
 
 
@@ -154,8 +164,8 @@ def _count(rule: Rule, weights: list[int], total: int, scale: int, stacking: Sta
     by_line = allot(points, weights, unit, per)
     # What no account may hold is not trimmed: the order is refused for it.
     if rule.at_most is None or not rule.at_most < points <= BALANCE_LIMIT:
-        return points, by_line, 0, parts
-    return rule.at_most, by_line, points - rule.at_most, _trim(parts, points - rule.at_most)
+        return Count(points, by_line, 0, parts)
+    return Count(rule.at_most, by_line, points - rule.at_most, _trim(parts, points - rule.at_most))
 
 
 def _quota(earning: Earning, total: int, scale: int) -> tuple[int, int]:
@@ -201,9 +211,8 @@ def _trim(parts: Parts, trimmed: int) -> Parts:
 def _of_lines(of_line: OfLine, lines: Sequence[OrderLine], amounts: list[int]) -> list[int]:
     """The amounts of the lines that have what is asked, and 0 for the others."""
     for name, values, wanted in of_line:
-        amounts = [
-            amount if (line[name] in values) is wanted else 0 for line, amount in zip(lines, amounts, strict=True)
-        ]
+        # A counted loop: the compiler makes none of a zip that is strict.
+        amounts = [amounts[place] if (line[name] in values) is wanted else 0 for place, line in enumerate(lines)]
     return amounts
 
 

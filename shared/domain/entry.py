@@ -249,7 +249,9 @@ def moved(balances: Balances, movements: Iterable[Movement]) -> dict[Wallet, dic
     """The balances after the movements; those given stay as they are."""
     after = {wallet: dict(buckets) for wallet, buckets in balances.items()}
     for movement in movements:
-        buckets = after.setdefault(movement.wallet, {})
+        buckets = after.get(movement.wallet)
+        if buckets is None:
+            buckets = after[movement.wallet] = {}
         amount = movement.amount
         buckets[movement.from_bucket] = buckets.get(movement.from_bucket, 0) - amount
         buckets[movement.to_bucket] = buckets.get(movement.to_bucket, 0) + amount
