@@ -26,6 +26,8 @@ COMPILED = (
     "shared/domain/*.py",
     "shared/contracts/condition_asking.py",
     "shared/contracts/contract.py",
+    "shared/contracts/headers.py",
+    "shared/contracts/paid_order.py",
     "shared/contracts/repeated_keys.py",
     "shared/contracts/sums.py",
     "shared/ledger/batch.py",

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from shared.contracts.cloudevents import encode_headers
+from shared.contracts.headers import encode_headers
 from shared.contracts.order_paid import TYPE
 from shared.domain.time import Instant, rfc3339, unix_ms
 from shared.ledger.sharding import shard_of

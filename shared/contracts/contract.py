@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar, cast
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from shared.contracts import cloudevents
 from shared.contracts.defect import Defect, Undecodable
+from shared.contracts.headers import Headers, by_name, check_size, is_structured, ref_of
 from shared.contracts.nul import check_for_nul
 from shared.contracts.refusal import refusal_of_data, refusal_of_event
 from shared.contracts.repeated_keys import LeftOut, check_for_repeated_keys, has_fewest_colons, is_shortest
@@ -63,15 +63,15 @@ class Contract(Generic[D]):
         self._fact_of = fact_of
         self._null_is_none = null_is_none
 
-    def decode(self, value: bytes | None, headers: cloudevents.Headers) -> Decoded:
+    def decode(self, value: bytes | None, headers: Headers) -> Decoded:
         """The event in a Kafka message, in structured or binary mode. Raises `Undecodable`, and nothing else."""
-        value = cloudevents.check_size(value)
-        named = cloudevents.by_name(headers)
-        structured = cloudevents.is_structured(named)
+        value = check_size(value)
+        named = by_name(headers)
+        structured = is_structured(named)
         if structured:
             ref, data = self._structured(value)
         else:
-            ref = cloudevents.ref_of(named, self.type)
+            ref = ref_of(named, self.type)
             data = self._binary(value, ref)
         for name in self._null_is_none:
             if name in data and data[name] is None:

@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 
 from shared.contracts import behaviour, check_in, member, order_paid, refund
-from shared.contracts.cloudevents import Headers
 from shared.contracts.contract import Contract, Decoded
+from shared.contracts.headers import Headers
 
 CONTRACTS: Mapping[str, Contract[Any]] = MappingProxyType(
     {each.CONTRACT.topic: each.CONTRACT for each in (order_paid, refund, check_in, behaviour, member)}

@@ -3,18 +3,15 @@
 The contract stands here once: the reader validates by it, and its JSON Schema is made from it.
 """
 
-from typing import Annotated, Literal, NotRequired, cast
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
 from shared.contracts import cloudevents
-from shared.contracts.contract import Contract, instant_in
+from shared.contracts.contract import Contract
 from shared.contracts.fields import ID, MAX_LINES, MAX_QUANTITY, Amount, Name, Timestamp
-from shared.contracts.money import exponent_of
-from shared.contracts.repeated_keys import LeftOut
-from shared.contracts.sums import check_sums
-from shared.domain.facts import Order, OrderLine
+from shared.contracts.paid_order import left_out, order_of
 from shared.domain.ids import LineId, MemberId, OrderId
 
 
@@ -87,65 +84,12 @@ class OrderPaidEvent(cloudevents.Attributes):
     """The order."""
 
 
-def _left_out(data: OrderPaidData) -> LeftOut:
-    """How many members may have been left out, and how many characters they have with a comma each."""
-    members = chars = 0
-    for line in data["lines"]:
-        if line["category"] is None:
-            members += 1
-            chars += _CATEGORY
-        if line["brand"] is None:
-            members += 1
-            chars += _BRAND
-        if line["paid_in_points"] == 0:
-            members += 1
-            chars += _PAID_IN_POINTS
-    if data["shipping"] == 0:
-        members += 1
-        chars += _SHIPPING
-    if data["channel"] is None:
-        members += 1
-        chars += _CHANNEL
-    if data["store"] is None:
-        members += 1
-        chars += _STORE
-    return members, chars
-
-
-_CATEGORY = len('"category":null,')
-_BRAND = len('"brand":null,')
-_PAID_IN_POINTS = len('"paid_in_points":0,')
-_SHIPPING = len('"shipping":0,')
-_CHANNEL = len('"channel":null,')
-_STORE = len('"store":null,')
-
-
-def _order_of(data: OrderPaidData) -> Order:
-    """The order as the domain knows it. Positional arguments: keywords would double what the call costs."""
-    order = Order(
-        data["order_id"],
-        data["member_id"],
-        data["currency"],
-        exponent_of(data["currency"]),
-        data["paid"],
-        data["shipping"],
-        data["channel"],
-        data["store"],
-        instant_in(data["occurred_at"], "data.occurred_at"),
-        # Validation has filled in what may be left out, so these are the domain's lines already.
-        cast("list[OrderLine]", data["lines"]),
-        data.get("payment_method"),
-    )
-    check_sums(order)
-    return order
-
-
 CONTRACT = Contract(
     "order-paid.v1",
     OrderPaidEvent,
     OrderPaidData,
-    left_out=_left_out,
-    fact_of=_order_of,
+    left_out=left_out,
+    fact_of=order_of,
     null_is_none=["payment_method"],
 )
 TYPE = CONTRACT.type

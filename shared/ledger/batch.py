@@ -1,10 +1,13 @@
 """What a worker brings to the ledger: events, due accounts, unreadable messages, and how far it has read."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from shared.contracts.contract import Decoded
+from shared.contracts.defect import Undecodable
+from shared.contracts.headers import Headers
 from shared.domain.facts import Event, Sweep
 from shared.domain.ids import EventId, EventSource
 from shared.domain.model import Outcome, PostingKind
@@ -42,7 +45,7 @@ class Message(Protocol):
     def value(self) -> bytes | None: ...
 
     @property
-    def headers(self) -> Sequence[tuple[str, bytes | None]]:
+    def headers(self) -> Headers:
         """As the broker gave them: any bytes, or none."""
         ...
 
@@ -71,6 +74,26 @@ class DeadLetter:
     reason: str
     source: EventSource | None = None
     event_id: EventId | None = None
+
+
+Decode = Callable[[bytes | None, Headers], Decoded]
+"""How the messages of a topic are read, out of value and headers; raises `Undecodable`, and nothing else."""
+
+
+def read(message: Message, decode: Decode) -> Consumed | DeadLetter:
+    """The event in a message, or why there is none."""
+    try:
+        decoded = decode(message.value, message.headers)
+    except Undecodable as error:
+        return DeadLetter(
+            message,
+            error.defect,
+            error.path,
+            error.reason,
+            None if error.source is None else EventSource(error.source),
+            None if error.event_id is None else EventId(error.event_id),
+        )
+    return Consumed(Event(decoded.ref, arrival_of(message), decoded.fact), decoded.digest, message)
 
 
 @dataclass(slots=True)
@@ -103,6 +126,15 @@ class Batch:
     dead_letters: list[DeadLetter] = field(default_factory=list)
     progress: list[Progress] = field(default_factory=list)
     limits: LetterLimits | None = None
+
+    def take(self, messages: Sequence[Message], decode: Decode) -> None:
+        """Take the messages of a topic in."""
+        for message in messages:
+            item = read(message, decode)
+            if isinstance(item, Consumed):
+                self.events.append(item)
+            else:
+                self.dead_letters.append(item)
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """What a basket would earn a member now: decided as the worker would decide it, with nothing written."""
 
 from shared.contracts import order_paid
-from shared.contracts.cloudevents import Headers
+from shared.contracts.headers import Headers
 from shared.domain.decide import decide_all
 from shared.domain.explain import basis_of
 from shared.domain.facts import Event, Order

@@ -5,7 +5,7 @@ read on from the offsets in the ledger (docs/adr/0006).
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from time import perf_counter
 
@@ -16,7 +16,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from mode import Service
 
-from shared.ledger.batch import Batch, FencedError, LetterLimits
+from shared.ledger.batch import Batch, Decode, FencedError, LetterLimits
 from shared.ledger.database import CONNECTION_ERRORS, Pool, Role, open_pool
 from shared.ledger.installation import Clock, read_installation
 from shared.ledger.post import Poster
@@ -29,7 +29,7 @@ from shared.stream.backoff import Backoff, count_away
 from shared.stream.claim import KAFKA_IS_AWAY, NOTHING_CLAIMED, Claim, claim_partitions
 from shared.stream.counting import count_batch, count_events
 from shared.stream.lag import EventLag
-from shared.stream.lane import Decode, Decoded, Lane, Reading
+from shared.stream.lane import Decoded, Lane, Reading
 from shared.stream.shared_lock import SharedLock
 from shared.stream.unreadable import explained
 
@@ -52,15 +52,14 @@ log = structlog.get_logger()
 
 
 class Ingest(WorkerService):
-    """Consumes topics as one worker and posts what they say."""
+    """Consumes topics as one worker and posts what they say; `decoders` reads the messages of each."""
 
-    def __init__(self, worker: str, topics: Sequence[str], decode: Decode, settings: Settings) -> None:
+    def __init__(self, worker: str, decoders: Mapping[str, Decode], settings: Settings) -> None:
         super().__init__()
         self.claim: Claim = NOTHING_CLAIMED
         self._settings = settings
         self._group = settings.group(worker)
-        self._topics = topics
-        self._decode = decode
+        self._decoders = decoders
         self._posting = SharedLock()
         self._lag = EventLag()
         self._backoff = Backoff()
@@ -87,7 +86,7 @@ class Ingest(WorkerService):
             settings.batch_events_max,
             settings.batch_wait_ms,
             installation.clock is Clock.LIVE,
-            self._decode,
+            self._decoders,
             LetterLimits(
                 settings.dead_letters_in_a_row_max,
                 settings.dead_letters_share_max_percent,
@@ -96,8 +95,8 @@ class Ingest(WorkerService):
         )
         if reading.live:
             EVENT_LAG.set_function(self._lag.seconds)
-        consumer.subscribe(self._topics, listener=_Listener(self))
-        log.info("consuming", topics=list(self._topics), group=self._group, clock=installation.clock.value)
+        consumer.subscribe(list(self._decoders), listener=_Listener(self))
+        log.info("consuming", topics=list(self._decoders), group=self._group, clock=installation.clock.value)
         lanes = [Lane(number, settings.lanes, self, consumer, reading) for number in range(settings.lanes)]
         self._working = asyncio.create_task(_run_all(lanes))
         try:

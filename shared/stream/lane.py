@@ -6,7 +6,7 @@ one batch at most, which is the backpressure.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,15 +14,13 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError
 
 from shared.domain.time import EPOCH, Instant
-from shared.ledger.batch import Batch, Consumed, DeadLetter, LetterLimits, Message, Progress, arrival_of
+from shared.ledger.batch import Batch, Decode, LetterLimits, Progress, arrival_of
 from shared.stream.claim import NO_PARTITION, Claim, check_gap, check_not_truncated
 
 LOG_APPEND_TIME = 1
 
 UNCLAIMED_WAIT_MS = 20
 """How soon a lane without partitions looks whether it got some."""
-
-Decode = Callable[[Message], Consumed | DeadLetter]
 
 
 class UnstampedTopicError(Exception):
@@ -52,14 +50,14 @@ class Worker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How messages are read: the group for which, how many at once, how long to wait, whether time is live, and how
-    many dead letters are too many."""
+    """How messages are read: the group for which, how many at once, how long to wait, whether time is live, by which
+    contract those of each topic, and how many dead letters are too many."""
 
     group: str
     events_max: int
     wait_ms: int
     live: bool
-    decode: Decode
+    decoders: Mapping[str, Decode]
     limits: LetterLimits
 
 
@@ -143,7 +141,6 @@ class Lane:
 
     async def _decode(self, claim: Claim, records: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]) -> Batch:
         batch = Batch(group=self._reading.group, limits=self._reading.limits)
-        decode = self._reading.decode
         for partition, messages in sorted(records.items()):
             expected = claim.positions[partition]
             check_not_truncated(partition, expected, messages[0].offset)
@@ -153,12 +150,7 @@ class Lane:
                 raise UnstampedTopicError(
                     f"{partition.topic} carries its producers' time; set message.timestamp.type=LogAppendTime on it"
                 )
-            for record in messages:
-                item = decode(record)
-                if isinstance(item, Consumed):
-                    batch.events.append(item)
-                else:
-                    batch.dead_letters.append(item)
+            batch.take(messages, self._reading.decoders[partition.topic])
             last = messages[-1]
             claim.positions[partition] = last.offset + 1
             self._advance(batch, claim, partition, arrival_of(last))

@@ -5,8 +5,8 @@ import json
 from typing import Any
 
 from shared.contracts import order_paid
-from shared.contracts.cloudevents import Headers
 from shared.contracts.defect import Undecodable
+from shared.contracts.headers import Headers
 
 Message = tuple[bytes | None, Headers]
 

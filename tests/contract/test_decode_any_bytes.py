@@ -7,9 +7,9 @@ from contract_messages import ATTRIBUTES, DATA, binary, structured
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.contracts.cloudevents import Headers
 from shared.contracts.contract import Decoded
 from shared.contracts.defect import Undecodable
+from shared.contracts.headers import Headers
 from shared.contracts.order_paid import decode
 
 some_headers = st.lists(

@@ -7,7 +7,8 @@ from hashlib import sha256
 import pytest
 from contract_messages import DATA, binary, data_with, data_without, structured
 
-from shared.contracts import cloudevents, order_paid
+from shared.contracts import order_paid
+from shared.contracts.headers import Headers, encode_headers
 from shared.contracts.order_paid import decode
 from shared.domain.facts import EventRef, Order
 from shared.domain.ids import EventId, EventSource, LineId, MemberId, OrderId
@@ -61,7 +62,7 @@ CANONICAL = (
 
 
 @pytest.mark.parametrize("message", [binary(), structured()], ids=["binary", "structured"])
-def test_an_order_is_read_in_either_mode(message: tuple[bytes, cloudevents.Headers]) -> None:
+def test_an_order_is_read_in_either_mode(message: tuple[bytes, Headers]) -> None:
     decoded = decode(*message)
     assert decoded.ref == EventRef(EventSource("/shop"), EventId("e-1"), order_paid.TYPE)
     assert decoded.fact == ORDER
@@ -136,7 +137,7 @@ def test_optional_fields_may_be_left_out() -> None:
     ],
     ids=["no content type", "with a charset", "in capitals"],
 )
-def test_structured_mode_is_known_by_its_content_type_or_the_lack_of_one(headers: cloudevents.Headers) -> None:
+def test_structured_mode_is_known_by_its_content_type_or_the_lack_of_one(headers: Headers) -> None:
     assert decode(structured()[0], headers).fact == ORDER
 
 
@@ -146,7 +147,7 @@ def test_binary_mode_needs_no_content_type() -> None:
 
 
 def test_what_is_encoded_can_be_decoded() -> None:
-    headers = cloudevents.encode_headers(
+    headers = encode_headers(
         event_id="e-1",
         source="/shop",
         event_type=order_paid.TYPE,

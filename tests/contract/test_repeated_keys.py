@@ -8,8 +8,8 @@ from contract_messages import ATTRIBUTES, DATA, Message, binary, refusal, struct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.contracts.cloudevents import Headers
 from shared.contracts.defect import Defect, Undecodable
+from shared.contracts.headers import Headers
 from shared.contracts.order_paid import decode
 
 COMPACT, SPACED, INDENTED = {"separators": (",", ":")}, {}, {"indent": 2}

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from services.earn.app import ingest
 from shared.clock import wall_clock
-from shared.contracts.cloudevents import Headers, encode_headers
 from shared.contracts.fields import MAX_LINES
+from shared.contracts.headers import Headers, encode_headers
 from shared.contracts.order_paid import TYPE
 from shared.ledger.database import Pool, Role
 from shared.ledger.installation import Clock

@@ -13,7 +13,6 @@ from services.earn import app as earn
 from services.earn.app import ingest
 from shared.clock import wall_clock
 from shared.ledger import letters
-from shared.ledger.batch import Consumed, DeadLetter, Message
 from shared.ledger.database import Pool, Role
 from shared.ledger.dead_letters import LETTER_HEADER, TooManyDeadLettersError
 from shared.ledger.letters import Author
@@ -23,6 +22,7 @@ from shared.stream.ingest import Ingest
 from shared.stream.watermark import ends_of
 from tests.support.installing import Make
 from tests.support.orders import data_of, event_of
+from tests.support.refusing import refusing
 from tests.support.running import running, send
 from tests.support.unchanging import assert_append_only
 
@@ -176,11 +176,10 @@ async def test_used_ids_count_as_bad_too(settings: Settings, ledger: Pool) -> No
 
 
 async def test_after_a_mended_deploy_a_worker_goes_on_by_itself(settings: Settings, ledger: Pool, until: Until) -> None:
-    def broken(message: Message) -> Consumed | DeadLetter:
-        return DeadLetter(message, "invalid_field", "data", "The reader is broken.")
+    broken = refusing("data", "The reader is broken.")
 
     await send(settings, ORDER_PAID, good(30))
-    await stopped(Ingest(earn.WORKER, [settings.topic(ORDER_PAID)], broken, settings))
+    await stopped(Ingest(earn.WORKER, {settings.topic(ORDER_PAID): broken}, settings))
     async with running(ingest(settings)):
         await until(reads_all(ledger, 30))
     assert await standing(ledger) == (0, 30, 30)

@@ -19,7 +19,7 @@ from services.earn.app import ingest
 from shared.clock import wall_clock
 from shared.domain.time import unix_ms
 from shared.ledger import letters
-from shared.ledger.batch import Consumed, DeadLetter, Message
+from shared.ledger.batch import Consumed, read
 from shared.ledger.database import Pool, Role
 from shared.ledger.letters import Author, RefusedError, Replayed, State
 from shared.settings import ORDER_PAID, Settings
@@ -28,6 +28,7 @@ from shared.stream.ingest import Ingest
 from shared.stream.resend import Resender
 from tests.support.installing import Make
 from tests.support.orders import SOURCE, data_of, event_of
+from tests.support.refusing import refusing
 from tests.support.running import running, send
 
 Until = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
@@ -109,7 +110,7 @@ async def break_off(settings: Settings, operator: Pool, letter_id: int) -> None:
     """Replay a letter with a command that dies after it has sent, before it can note that."""
     letter = await letters.read_letter(operator, letter_id)
     assert letter is not None
-    decoded = earn.decoder(settings)(letter.mended)
+    decoded = read(letter.mended, earn.decoders(settings)[letter.mended.topic])
     assert isinstance(decoded, Consumed)
     ref = decoded.event.ref
     await letters.begin_replay(operator, letter, Replayed(ref.source, ref.event_id, decoded.digest), 1, ANN)
@@ -174,11 +175,10 @@ async def test_a_mended_letter_counts_and_can_be_traced_both_ways(
 async def test_an_unchanged_letter_counts_once_the_code_is_mended(
     settings: Settings, operator: Pool, until: Until
 ) -> None:
-    def broken(message: Message) -> Consumed | DeadLetter:
-        return DeadLetter(message, "invalid_field", "data", "The reader is broken.")
+    broken = refusing("data", "The reader is broken.")
 
     await send(settings, ORDER_PAID, [order("o-1"), order("o-2"), order("o-3")])
-    await work(settings, until, Ingest(earn.WORKER, [settings.topic(ORDER_PAID)], broken, settings))
+    await work(settings, until, Ingest(earn.WORKER, {settings.topic(ORDER_PAID): broken}, settings))
     result = await command("replay", "--defect", "invalid_field", "--why", "1.2.1 reads them")
     assert result.exit_code == 0, result.stderr
     await work(settings, until)
@@ -242,12 +242,11 @@ async def test_a_replay_that_is_bad_again_is_a_new_letter_that_leads_back_to_the
 ) -> None:
     """The command knows the contract already, the worker is of an older version."""
 
-    def older(message: Message) -> Consumed | DeadLetter:
-        return DeadLetter(message, "invalid_field", "data.paid", "This version is too old.")
+    older = refusing("data.paid", "This version is too old.")
 
     def worker() -> Ingest:
         limits = settings.model_copy(update={"dead_letters_in_a_row_max": 1})
-        return Ingest(earn.WORKER, [settings.topic(ORDER_PAID)], older, limits)
+        return Ingest(earn.WORKER, {settings.topic(ORDER_PAID): older}, limits)
 
     await send(settings, ORDER_PAID, [order("o-1")])
     await work(settings, until, worker())
@@ -273,11 +272,10 @@ async def test_two_letters_of_one_message_never_count_as_two_events(
 ) -> None:
     """A replay that broke off was sent twice, and an old worker made two letters of it: one may count, not both."""
 
-    def older(message: Message) -> Consumed | DeadLetter:
-        return DeadLetter(message, "invalid_field", "data.paid", "This version is too old.")
+    older = refusing("data.paid", "This version is too old.")
 
     def worker() -> Ingest:
-        return Ingest(earn.WORKER, [settings.topic(ORDER_PAID)], older, settings)
+        return Ingest(earn.WORKER, {settings.topic(ORDER_PAID): older}, settings)
 
     await send(settings, ORDER_PAID, [order("o-1")])
     await work(settings, until, worker())

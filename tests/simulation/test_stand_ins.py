@@ -9,13 +9,13 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
-from services.earn.app import decoder
+from services.earn.app import decoders
 from shared.cache import balances
 from shared.domain.facts import Sweep
 from shared.domain.ids import MemberId
 from shared.domain.time import DAY_US, Instant, from_unix_us
 from shared.ledger import statements
-from shared.ledger.batch import Batch, Consumed, FencedError, Posted, Progress, arrival_of
+from shared.ledger.batch import Batch, FencedError, Posted, Progress, arrival_of
 from shared.ledger.database import Pool, Role
 from shared.ledger.post import post
 from shared.ledger.sharding import shard_of
@@ -182,18 +182,13 @@ def _batch(
 ) -> Batch:
     """All that was not read yet."""
     batch = Batch("g")
-    decode = decoder(SETTINGS)
+    decode_of = decoders(SETTINGS)
     for partition, log in logs.items():
         messages: list[Any] = [entry.record for entry in log.entries[read[partition] :]]
         if not messages:
             continue
         read[partition] += len(messages)
-        for message in messages:
-            item = decode(message)
-            if isinstance(item, Consumed):
-                batch.events.append(item)
-            else:
-                batch.dead_letters.append(item)
+        batch.take(messages, decode_of[partition.topic])
         arrived_at = arrival_of(messages[-1])
         batch.progress.append(Progress(*partition, read[partition], generations[partition], arrived_at))
     return batch

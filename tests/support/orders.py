@@ -9,7 +9,7 @@ import orjson
 from aiokafka import ConsumerRecord
 
 from shared.contracts import refund
-from shared.contracts.cloudevents import Headers
+from shared.contracts.headers import Headers
 from shared.contracts.order_paid import TYPE
 from shared.domain.facts import Event, EventRef, Order, OrderLine, Refund, RefundReason
 from shared.domain.ids import EventId, EventSource, MemberId, OrderId, RefundId

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from services.cli.bench.orders import Spread, orders
-from shared.contracts.cloudevents import encode_headers
+from shared.contracts.headers import encode_headers
 from shared.contracts.order_paid import TYPE, decode
 from shared.contracts.program import read_program
 from shared.domain.decide import decide

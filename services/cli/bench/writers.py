@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.cli.bench.orders import Spread, orders
-from shared.contracts.cloudevents import encode_headers
+from shared.contracts.headers import encode_headers
 from shared.contracts.order_paid import TYPE, decode
 from shared.domain.facts import Event
 from shared.domain.time import rfc3339, unix_ms
