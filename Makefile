@@ -25,9 +25,11 @@ demo: setup  ## Replay a year of real shopping baskets, and report what they cam
 up: setup  ## Bring up the stack and all workers
 	@$(BIN)/pointstream up
 
-test: setup check  ## Check the code, and run all tests on a stack of their own
-	@echo "Running the tests"
-	@$(BIN)/python -m pytest
+# Half of what a test does is to wait for servers. Each worker takes some 300 MB, and up to 40 of PostgreSQL's connections.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(2 * os.cpu_count(), 8))')
+test: setup check  ## Check the code, and run all tests, WORKERS at a time, on a stack of their own
+	@echo "Running the tests, $(WORKERS) at a time"
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 ROUNDS ?= 200
 SEED ?=

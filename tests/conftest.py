@@ -1,12 +1,17 @@
-"""One stack for the whole session, and a fresh installation for each test that asks for one."""
+"""One stack for the whole run, and a fresh installation for each test that asks for one.
+
+A run may be of several processes (`make test`). They share the run's folder, and in it the stack; tests that stop or
+flush servers have a stack of their own there.
+"""
 
 import asyncio
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -23,6 +28,8 @@ from tests.support.installing import Make
 
 PROJECT = Path(__file__).parent.parent
 GROCERY = PROJECT / "programs" / "grocery.yaml"
+RUN_FOLDER = pytest.StashKey[Path]()
+LONGEST = ("test_faults.py", "test_compiled_core.py", "test_planted.py", "test_simulation.py")
 SHARDS = 4
 """Fewer than an installation has: a test makes its topics in a fraction of a second."""
 
@@ -31,13 +38,48 @@ quiet_libraries()
 structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=sys.__stderr__))
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the run's folder. A process that belongs to a run is told its name by the one that began it."""
+    given = getattr(config, "workerinput", {}).get("run_folder")
+    config.stash[RUN_FOLDER] = Path(given) if given else PROJECT / ".pointstream" / f"tests-{os.getpid()}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process of this run where its folder is."""
+    node.workerinput["run_folder"] = str(node.config.stash[RUN_FOLDER])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: each is run by one process, which would else be the last one at work."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the run's stacks when all of its processes have ended, whatever they ended by."""
+    folder = config.stash[RUN_FOLDER]
+    if hasattr(config, "workerinput") or not folder.exists():
+        return
+    for root in folder.iterdir():
+        local_stack.down(root, wipe=True, say=_say_nothing)
+    folder.rmdir()
+
+
+def _say_nothing(line: str) -> None:
+    """What stacks say is for people who bring one up."""
+
+
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Addresses]:
-    """Kafka, PostgreSQL and Redis: those of the environment, else a stack of the tests' own that goes with them."""
-    root = PROJECT / ".pointstream" / f"tests-{os.getpid()}"
-    addresses = local_stack.up(root, lambda line: None)
-    yield addresses
-    local_stack.down(root, wipe=True, say=lambda line: None)
+def run_folder(pytestconfig: pytest.Config) -> Path:
+    """The folder of the run's stacks, each in a folder of its own. They are removed when the run ends."""
+    return pytestconfig.stash[RUN_FOLDER]
+
+
+@pytest.fixture(scope="session")
+def stack(run_folder: Path) -> Addresses:
+    """Kafka, PostgreSQL and Redis: those of the environment, else a stack that all processes of the run share. The
+    first one that needs it brings it up."""
+    return local_stack.up(run_folder / "shared", _say_nothing)
 
 
 @pytest.fixture(scope="session")

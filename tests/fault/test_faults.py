@@ -14,15 +14,14 @@ from tests.fault.faults import Fault
 from tests.fault.round import FAULTS, Ring, fault_of, play, prepared
 from tests.fault.servers import brought_up
 
-PROJECT = Path(__file__).parent.parent.parent
 FIRST_SEED = int(os.environ.get("POINTSTREAM_FAULT_SEED", "0"))
 OUTAGES_S = (5.0,)
 
 
 @pytest.fixture(scope="module")
-async def ring(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ring]:
+async def ring(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ring]:
     """A stack of its own: its servers are killed."""
-    with brought_up(PROJECT / ".pointstream" / f"fault-tests-{os.getpid()}") as servers:
+    with brought_up(run_folder / f"faults-{os.getpid()}") as servers:
         async with prepared(servers, tmp_path_factory.mktemp("logs"), OUTAGES_S) as ring:
             yield ring
 

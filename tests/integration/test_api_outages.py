@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from deploy.stack.ports import free_ports
 from shared.ledger.batch import Batch
 from shared.settings import Settings
 from tests.integration.reading import HandClock, answers, api, balance_path, paid, post_all, statement_path, until
@@ -112,7 +113,7 @@ async def test_an_installation_that_is_not_made_yet_is_named(settings: Settings)
 
 async def test_the_process_answers_and_ends_on_sigterm(settings: Settings) -> None:
     await post_all(settings, Batch(events=[paid("a/b", "A-1", "2026-03-10T15:00:00Z", 5900)]))
-    port = free_port()
+    (port,) = free_ports(1)
     process = await run_api(settings, port)
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
@@ -145,13 +146,6 @@ async def test_a_taken_port_is_said(settings: Settings) -> None:
     assert process.returncode == 1
     assert f"port {port} of 127.0.0.1" in errors.decode()
     assert "POINTSTREAM_API_PORT" in errors.decode()
-
-
-def free_port() -> int:
-    with socket.socket() as finder:
-        finder.bind(("127.0.0.1", 0))
-        port: int = finder.getsockname()[1]
-        return port
 
 
 async def run_api(settings: Settings, port: int) -> asyncio.subprocess.Process:
