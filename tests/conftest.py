@@ -33,6 +33,9 @@ LONGEST = ("test_faults.py", "test_compiled_core.py", "test_planted.py", "test_s
 SHARDS = 4
 """Fewer than an installation has: a test makes its topics in a fraction of a second."""
 
+# A console takes its width from here when it is made, before a test can say another one. Who began the run may have set
+# it: readline does, for the processes that are started after it was loaded.
+os.environ.pop("COLUMNS", None)
 quiet_libraries()
 # A command's results are read from standard output, while workers of the same process log.
 structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=sys.__stderr__))

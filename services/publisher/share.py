@@ -62,6 +62,7 @@ class Share:
             log.info("publishing", share=self._share, shards=len(self._shards))
             while True:
                 self._cache.published = positions = await self._publish_next(producer, positions)
+                _end_if_cancelled()
         finally:
             await producer.stop()
 
@@ -121,3 +122,11 @@ class Share:
                 batch.append(key=key, value=value, timestamp=timestamp_ms, headers=headers)
         sent.append(await producer.send_batch(batch, self._topic, partition=shard))
         return sent
+
+
+def _end_if_cancelled() -> None:
+    """Cancel this task if it was asked to end. A call with a time limit may drop that and give its answer, when
+    both come in the same moment: `asyncio.wait_for` does so before Python 3.12, and the clients use it."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

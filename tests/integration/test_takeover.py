@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 import asyncpg
 import orjson
@@ -10,7 +11,9 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidSessionTimeoutError, KafkaConnectionError, ProducerFenced
 from mode import Service
+from structlog.testing import capture_logs
 
+import services.publisher.share as share_module
 from services.earn.app import ingest
 from services.expiry.app import Expiry
 from services.publisher.app import Publisher
@@ -109,6 +112,33 @@ async def test_a_share_that_was_taken_away_does_not_start_again(
         async with asyncio.timeout(3):
             await publisher.revoked()
     assert len(starts) == SHARES
+
+
+async def test_a_share_ends_though_a_call_drops_its_cancellation(
+    make_installation: Make, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `asyncio.wait_for` does when the answer comes in the same moment."""
+    settings = await make_installation(topics=True)
+    reads: list[int] = []
+
+    async def read_postings(*_: object) -> dict[Shard, object]:
+        reads.append(1)
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return {}
+
+    monkeypatch.setattr(share_module, "read_postings", read_postings)
+    publisher = Publisher(settings)
+    async with running(publisher):
+
+        async def all_read() -> bool:
+            return len(reads) == SHARES
+
+        await until(all_read)
+        with capture_logs() as logs:
+            await publisher.revoked()
+    assert [entry for entry in logs if entry["event"].startswith("shares end late")] == []
+    assert len(reads) == SHARES
 
 
 @pytest.mark.parametrize("make", [ingest, Publisher])
