@@ -170,19 +170,24 @@ class Publisher(WorkerService):
         if not shards:
             return
         backoff = Backoff()
+        task = asyncio.current_task()
+
+        def owned() -> bool:
+            return self._shares.get(share) is task
+
         # A cancellation can end as the error of the transaction that it interrupts. A share that was taken away must
         # not start again: it would fence its rightful owner, and be fenced by it, for ever.
-        while self._shares.get(share) is asyncio.current_task():
+        while owned():
             cache = CacheTail(self._cache, self._pool, shards)
             if share in self._tails:
                 cache.published = self._tails[share].published
             self._tails[share] = cache
             began_s = time.monotonic()
             try:
-                await Share(share, shards, self._pool, cache, self._settings).run()
+                await Share(share, shards, self._pool, cache, self._settings).run(owned)
             except Exception as error:
                 cause = _cause(error)
-                if self._shares.get(share) is not asyncio.current_task():
+                if not owned():
                     return
                 if not isinstance(cause, (*CONNECTION_ERRORS, KafkaError)):
                     log.exception("publishing is broken", share=share)

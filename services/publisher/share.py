@@ -1,7 +1,7 @@
 """One share: a fixed group of shards, published by one producer whose transactional id fences every older one."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -43,8 +43,12 @@ class Share:
         self._source = f"/pointstream/{settings.installation}".encode()
         self._per_shard_max = max(1, settings.publish_postings_max // len(shards))
 
-    async def run(self) -> None:
-        """Publish until cancelled. Raises `ProducerFenced` when another publisher has taken the share over."""
+    async def run(self, owned: Callable[[], bool]) -> None:
+        """Publish until cancelled. Raises `ProducerFenced` when another publisher has taken the share over.
+
+        `owned` says whether the share is still this publisher's. It is asked too, for a cancellation can be lost: where
+        an answer comes in the same moment, `asyncio.wait_for` gives that instead, before Python 3.12.
+        """
         settings = self._settings
         producer = AIOKafkaProducer(
             bootstrap_servers=settings.kafka,
@@ -60,9 +64,8 @@ class Share:
             positions = await read_positions(settings.kafka, self._published, self._shards)
             self._cache.published = positions
             log.info("publishing", share=self._share, shards=len(self._shards))
-            while True:
+            while owned():
                 self._cache.published = positions = await self._publish_next(producer, positions)
-                _end_if_cancelled()
         finally:
             await producer.stop()
 
@@ -122,11 +125,3 @@ class Share:
                 batch.append(key=key, value=value, timestamp=timestamp_ms, headers=headers)
         sent.append(await producer.send_batch(batch, self._topic, partition=shard))
         return sent
-
-
-def _end_if_cancelled() -> None:
-    """Cancel this task if it was asked to end. A call with a time limit may drop that and give its answer, when
-    both come in the same moment: `asyncio.wait_for` does so before Python 3.12, and the clients use it."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

@@ -16,7 +16,7 @@ from shared.ledger.plan import Key, Plan, State, plan
 from shared.ledger.programs import StaleProgramsError, check_programs, load_programs
 from shared.ledger.referrals import ReferralChangedError, write_referrals
 from shared.ledger.sharding import shard_of
-from shared.ledger.state import lock_accounts
+from shared.ledger.state import MemberSeenError, lock_accounts
 
 ATTEMPTS_MAX = 5
 """Two workers that meet on a new member or on the same event make one of them try again; more often is a fault."""
@@ -42,7 +42,7 @@ async def post(pool: Pool, batch: Batch, programs: Programs, shards: int) -> Pos
                 return await _post(connection, batch, programs, shards, reach, alone=races > 0)
         except ShortOfBudgetError as short:
             reach = short.reach
-        except ReferralChangedError:
+        except (MemberSeenError, ReferralChangedError):
             continue  # Somebody else's batch came first. That may be so often where many tell of the same members.
         except _RACES:
             races += 1
@@ -74,6 +74,8 @@ class Poster:
                     await check_programs(connection, self.programs)
                     planned, _ = await _plan(connection, batch, self.programs, self._shards, Reach.OWN_LEASE)
                     return planned
+            except (MemberSeenError, ReferralChangedError):
+                continue  # as in `post`
             except StaleProgramsError:
                 await self._learn()
 

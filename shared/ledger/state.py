@@ -24,6 +24,11 @@ from shared.ledger.sharding import shard_of
 Accounts = dict[MemberId, Account]
 
 
+class MemberSeenError(Exception):
+    """Somebody else's batch has made the account of a member that this one found unseen. Locked now, it would come
+    after accounts that it belongs before, and two batches could wait for each other."""
+
+
 async def lock_accounts(
     connection: Connection,
     events: Sequence[Event | Sweep],
@@ -37,7 +42,7 @@ async def lock_accounts(
     leases of budgets that they need, as far as the batch reaches for them.
 
     A member that nobody has seen gets an account of version 0; with `alone`, nobody else posts such members of the same
-    shards until the transaction ends.
+    shards until the transaction ends. Raises `MemberSeenError` when such a member was seen meanwhile.
     """
     needs = needs_of(events, shards, programs)
     if programs.refer:
@@ -46,7 +51,7 @@ async def lock_accounts(
         needs.alone.update(needs.shards)
     rows = await connection.fetch(statements.LOCK_ACCOUNTS, list(needs.shards.values()), list(needs.shards))
     if len(rows) < len(needs.shards):
-        rows = [*rows, *await _lock_unseen(connection, needs, rows)]
+        await _lock_unseen(connection, needs, rows)
     await check_ties(connection, needs.ties)
     accounts = _accounts(rows, needs)
     await _load(connection, accounts, needs, programs, shards)
@@ -99,11 +104,11 @@ async def _load(connection: Connection, accounts: Accounts, needs: Needs, progra
     await _load_habits(connection, accounts, needs, programs)
 
 
-async def _lock_unseen(connection: Connection, needs: Needs, seen: Sequence[Record]) -> Sequence[Record]:
+async def _lock_unseen(connection: Connection, needs: Needs, seen: Sequence[Record]) -> None:
     """Members that nobody has seen have no account to lock. Let a refund of theirs, or a habit, be posted by nobody
     else at the same time: an order would not know of its refund, nor two behaviours of each other's tally.
 
-    Returns the accounts that have come up until it was this transaction's turn.
+    Raises `MemberSeenError` when one of them has an account once it is this transaction's turn.
     """
     known = {row["member_id"] for row in seen}
     alone: dict[Shard, bool] = {}
@@ -115,9 +120,10 @@ async def _lock_unseen(connection: Connection, needs: Needs, seen: Sequence[Reco
                 again.append(member_id)
     shards = sorted(alone)
     await connection.fetch(statements.LOCK_UNSEEN, shards, [alone[shard] for shard in shards])
-    if not again:
-        return ()
-    return await connection.fetch(statements.LOCK_ACCOUNTS, [needs.shards[member_id] for member_id in again], again)
+    if again and await connection.fetch(
+        statements.READ_ACCOUNTS, [needs.shards[member_id] for member_id in again], again
+    ):
+        raise MemberSeenError("a member of the batch was seen by another batch just now")
 
 
 async def _add_ties(

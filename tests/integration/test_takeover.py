@@ -94,7 +94,7 @@ async def test_a_share_that_was_taken_away_does_not_start_again(
     settings = await make_installation(topics=True)
     starts: list[int] = []
 
-    async def run(share: Share) -> None:
+    async def run(share: Share, owned: Callable[[], bool]) -> None:
         starts.append(1)
         try:
             await asyncio.Event().wait()

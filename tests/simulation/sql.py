@@ -146,6 +146,12 @@ def lock_accounts(tx: Transaction, shards: list[int], members: list[str]) -> Sta
     return [_account(row) for key in found if (row := tx.get("accounts", key)) is not None]
 
 
+def read_accounts(tx: Transaction, shards: list[int], members: list[str]) -> Statement:
+    yield from ()
+    found = [tx.get("accounts", key) for key in zip(shards, members, strict=True)]
+    return [_account(row) for row in found if row is not None]
+
+
 def lock_unseen(tx: Transaction, shards: list[int], alone: list[bool]) -> Statement:
     for shard, alone_in_it in zip(shards, alone, strict=True):
         yield (UNSEEN if alone_in_it else SHARED, (shard,))
@@ -384,6 +390,7 @@ HANDLERS: dict[str, Handler] = {
         count_programs,
         read_programs,
         lock_accounts,
+        read_accounts,
         lock_unseen,
         load_due_lots,
         load_debts,
