@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 import orjson
@@ -22,17 +22,22 @@ from shared.domain.ids import MemberId, Shard
 from shared.domain.model import Account
 from shared.domain.time import DAY_US, Instant, unix_ms
 from shared.ledger import database, statements
+from shared.ledger.budgets import Reach
 from shared.ledger.database import CONNECTION_ERRORS, Pool, Role, writing
 from shared.ledger.installation import Clock, set_replay_now
+from shared.ledger.programs import load_programs
+from shared.ledger.sharding import shard_of
+from shared.ledger.state import MemberSeenError, lock_accounts
 from shared.ledger.write import Change, write_accounts
 from shared.settings import ORDER_PAID, Settings
 from shared.setup import open_ledger
 from shared.stream.topics import SHARES
 from shared.stream.watermark import InputLog
 from tests.support.installing import Make
-from tests.support.orders import NOON, data_of, event_of
+from tests.support.orders import NOON, consumed, data_of, event_of
 from tests.support.running import running, send_at
 
+SHARDS = 4
 Until = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
 
 
@@ -155,19 +160,9 @@ async def test_what_the_group_protocol_refuses_ends_the_worker(
     await worker.stop()
 
 
-async def test_new_members_are_written_in_one_order_by_all_workers(
-    settings: Settings, ledger: Pool, until: Until
-) -> None:
-    """Two workers meet on new members: one waits, and then finds them there. Written in the order of their events, each
-    would have what the other waits for."""
-
-    async def write(*members: str) -> None:
-        changes = [
-            Change(Shard(0), Account(MemberId(member)), Account(MemberId(member), version=1)) for member in members
-        ]
-        async with ledger.acquire() as connection, connection.transaction():
-            await write_accounts(connection, changes)
-
+@asynccontextmanager
+async def waits(settings: Settings) -> AsyncIterator[Callable[[int], Callable[[], Awaitable[bool]]]]:
+    """Whether so many sessions of an installation wait for a lock."""
     # The server's own user: others are not told what a session waits for.
     async with asyncpg.create_pool(settings.postgres, min_size=1, max_size=1) as watcher:
 
@@ -181,18 +176,66 @@ async def test_new_members_are_written_in_one_order_by_all_workers(
 
             return check
 
+        yield waiting
+
+
+async def test_new_members_are_written_in_one_order_by_all_workers(
+    settings: Settings, ledger: Pool, until: Until
+) -> None:
+    """Two workers meet on new members: one waits, and then finds them there. Written in the order of their events, each
+    would have what the other waits for."""
+
+    async with waits(settings) as waiting:
         async with ledger.acquire() as third:
             transaction = third.transaction()
             await transaction.start()
             await write_accounts(third, [Change(Shard(0), Account(MemberId("c")), Account(MemberId("c"), version=1))])
-            one = asyncio.create_task(write("b", "c", "a"))
+            one = asyncio.create_task(write_accounts_of(ledger, "b", "c", "a"))
             await until(waiting(1))
-            other = asyncio.create_task(write("a", "b"))
+            other = asyncio.create_task(write_accounts_of(ledger, "a", "b"))
             await until(waiting(2))
             await transaction.rollback()
         await one
         with pytest.raises(asyncpg.UniqueViolationError):
             await other
+
+
+async def test_a_member_who_is_seen_meanwhile_is_not_locked_out_of_order(
+    settings: Settings, ledger: Pool, until: Until
+) -> None:
+    """A batch has locked accounts, and waits for its turn with a member whom nobody has seen. Were it locked once it
+    has come up, this batch and another, which locks in order, would each have what the other waits for."""
+    programs = await load_programs(ledger)
+    first, last = [name for name in map("member-{:02}".format, range(99)) if shard_of(name, SHARDS) == 0][:2]
+    batch = [consumed("o-1", first).event, consumed("o-2", last).event]
+    await write_accounts_of(ledger, last)
+
+    async def lock() -> None:
+        async with ledger.acquire() as connection, connection.transaction():
+            await lock_accounts(connection, batch, SHARDS, programs, Reach.OWN_LEASE, alone=True)
+
+    async with waits(settings) as waiting, ledger.acquire() as turn, ledger.acquire() as other:
+        turns = turn.transaction()
+        await turns.start()
+        await turn.fetch(statements.LOCK_UNSEEN, [0], [False])
+        locking = asyncio.create_task(lock())
+        await until(waiting(1))
+        await write_accounts_of(ledger, first)
+        async with other.transaction():
+            await other.fetch(statements.LOCK_ACCOUNTS, [0], [first])
+            others = asyncio.create_task(other.fetch(statements.LOCK_ACCOUNTS, [0], [last]))
+            await until(waiting(2))
+            await turns.rollback()
+            with pytest.raises(MemberSeenError):
+                await locking
+            assert len(await others) == 1
+
+
+async def write_accounts_of(ledger: Pool, *members: str) -> None:
+    """Make accounts of members of the first shard."""
+    changes = [Change(Shard(0), Account(MemberId(member)), Account(MemberId(member), version=1)) for member in members]
+    async with ledger.acquire() as connection, connection.transaction():
+        await write_accounts(connection, changes)
 
 
 async def test_what_cannot_be_opened_is_closed(settings: Settings) -> None:
