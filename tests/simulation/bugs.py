@@ -18,14 +18,16 @@ import shared.ledger.state as state_module
 from services.publisher.cache import CacheTail
 from services.publisher.positions import dump_positions
 from services.publisher.share import Share
-from shared.domain.budget import Leases
+from shared.domain.budget import Lease, Leases
 from shared.domain.facts import Event, Sweep
 from shared.domain.ids import RefundId, Shard
 from shared.domain.model import Account, AccountOf, Decision, KnownOrder
 from shared.domain.program import Programs
+from shared.domain.program_budgets import BudgetKey
 from shared.domain.time import Instant
 from shared.ledger import write
 from shared.ledger.batch import Batch, Consumed, DeadLetter, Posted
+from shared.ledger.budgets import Held, Leased, Reach
 from shared.stream.lane import Lane
 from tests.simulation import redis
 from tests.simulation.postgres import Pool
@@ -48,9 +50,11 @@ def offset_stored_before_the_posting() -> AbstractContextManager[Any]:
 def dedupe_forgotten_inside_a_batch() -> AbstractContextManager[Any]:
     """Only what the ledger knows already is a duplicate."""
 
-    def dedupe(items: Sequence[Consumed], known: Mapping[Any, bytes]) -> tuple[list[Consumed], list[DeadLetter], int]:
+    def dedupe(
+        items: Sequence[Consumed], known: Mapping[Any, bytes]
+    ) -> tuple[list[Consumed], list[DeadLetter], list[Consumed]]:
         fresh = [item for item in items if (item.event.ref.source, item.event.ref.event_id) not in known]
-        return fresh, [], len(items) - len(fresh)
+        return fresh, [], [item for item in items if item not in fresh]
 
     return patch.object(plan_module, "_dedupe", dedupe)
 
@@ -218,6 +222,43 @@ def referral_not_read_again_under_the_locks() -> AbstractContextManager[Any]:
     return patch.object(state_module, "check_ties", check_ties)
 
 
+def lease_of_another_batch_used() -> AbstractContextManager[Any]:
+    """A batch takes what all leases of a budget have for its own."""
+
+    def lease(leased: Leased, reach: Reach) -> Lease:
+        return Lease(leased.own + leased.others + leased.unleased, leased.leased - leased.own - leased.others)
+
+    return patch.object(Leased, "lease", lease)
+
+
+def short_lease_taken_for_the_budget() -> AbstractContextManager[Any]:
+    """Where its lease runs out, a batch takes the budget for used up."""
+
+    def check(_held: Held, _short: object) -> None:
+        return None
+
+    return patch.object(Held, "check", check)
+
+
+def budget_not_given_back() -> AbstractContextManager[Any]:
+    """What a refund took back is not there again for others."""
+    real = post_module.write_leases
+
+    async def write_leases(connection: Any, held: Held, used: Mapping[BudgetKey, int]) -> None:
+        await real(connection, held, {key: max(0, units) for key, units in used.items()})
+
+    return patch.object(post_module, "write_leases", write_leases)
+
+
+def cap_counted_inside_a_batch_only() -> AbstractContextManager[Any]:
+    """What a member got earlier in the day is not loaded."""
+
+    async def load_tallies(*_: object) -> None:
+        return None
+
+    return patch.object(state_module, "load_tallies", load_tallies)
+
+
 BUGS: tuple[Bug, ...] = (
     offset_stored_before_the_posting,
     dedupe_forgotten_inside_a_batch,
@@ -235,4 +276,8 @@ BUGS: tuple[Bug, ...] = (
     refund_twice_in_a_batch_counted_twice,
     refund_and_order_of_an_unseen_member_side_by_side,
     referral_not_read_again_under_the_locks,
+    lease_of_another_batch_used,
+    short_lease_taken_for_the_budget,
+    budget_not_given_back,
+    cap_counted_inside_a_batch_only,
 )

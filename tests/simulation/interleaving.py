@@ -65,9 +65,9 @@ class Interleaving:
     def __init__(self, world: World, crash_after: int | None) -> None:
         random = world.random
         self.world = world
-        self.system = System(world)
-        self.monitor = Monitor(self.system)
         self.workload = Workload(random, SHARDS)
+        self.system = System(world, self.workload.program)
+        self.monitor = Monitor(self.system)
         self._crash_after = crash_after
         self._stay = random.choice((0.0, 0.5, 0.9))
         self._left = random.randint(2, 9)
@@ -92,8 +92,7 @@ class Interleaving:
             self._storm()
         self._calm_down()
         self._drain()
-        workload = self.workload
-        check(system, ordered=workload.keyed and not (workload.refunding or workload.inviting))
+        check(system, ordered=self.workload.ordered)
 
     def end(self) -> None:
         """Let nothing outlive it."""

@@ -1,23 +1,29 @@
 """The promises: what is watched in every commit, and what must hold when everything has come to rest."""
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
 from aiokafka import TopicPartition
 
-from shared.domain.ids import MemberId
+from shared.domain.ids import BudgetId, MemberId, ProgramVersion
 from shared.domain.model import Bucket, Posting
 from shared.domain.time import Instant
 from shared.ledger.batch import arrival_of
+from shared.ledger.budgets import FOR_EVER
 from shared.ledger.orders import dump_lines, dump_refund
 from shared.ledger.sharding import shard_of
 from shared.simulation import Simulation
 from tests.simulation.postgres import Row, Transaction
 from tests.simulation.system import EARN, INPUTS, OUTPUT, POSITIONS, SHARDS, System
-from tests.simulation.workload import PROGRAMS
+from tests.simulation.workload import PLENTY
 from tests.simulation.world import BrokenPromiseError, Process
 
-LATENESS_US = PROGRAMS.allowed_lateness_us
+VERSION = ProgramVersion(1)
+_BUDGET = ("budget_id", "per", "period")
+
+LATENESS_US = PLENTY.programs.allowed_lateness_us
 
 
 def promise(kept: bool, text: str) -> None:
@@ -27,7 +33,8 @@ def promise(kept: bool, text: str) -> None:
 
 
 class Monitor:
-    """Watches every commit: who posts, in which order the ledger takes messages, and that nothing goes back."""
+    """Watches every commit: who posts, in which order the ledger takes messages, that nothing goes back, and that no
+    budget is exceeded."""
 
     def __init__(self, system: System) -> None:
         self.system = system
@@ -37,6 +44,7 @@ class Monitor:
     def _on_commit(self, transaction: Transaction) -> None:
         self._watch_offsets(transaction)
         self._watch_accounts(transaction)
+        self._watch_budgets(transaction)
 
     def _watch_offsets(self, transaction: Transaction) -> None:
         committed = self.system.postgres.tables["consumer_offsets"]
@@ -60,6 +68,11 @@ class Monitor:
             if before is not None:
                 promise(row["version"] > before["version"], f"{key[1]} goes back to version {row['version']}")
                 promise(row["settled_to"] >= before["settled_to"], f"{key[1]} is unsettled by an event")
+
+    def _watch_budgets(self, transaction: Transaction) -> None:
+        sizes = {budget.budget_id: budget.size for budget in self.system.programs.version(VERSION).budgets}
+        for key, used in used_of_budgets(transaction.rows("budgets"), transaction.rows("budget_leases")).items():
+            promise(0 <= used <= sizes[BudgetId(key[0])], f"{used} of budget {key} are used")
 
     def waiting(self) -> str | None:
         """What is still to be done; None when all is at rest."""
@@ -98,9 +111,11 @@ def published_positions(system: System) -> dict[int, int]:
 
 
 def check(system: System, *, ordered: bool) -> None:
-    """Hold everything against everything, once all is at rest. `ordered`: all messages of a member have one order."""
+    """Hold everything against everything, once all is at rest. `ordered`: what each member's messages come to follows
+    from their order of arrival."""
     journal = _journal(system)
     _check_books(system, journal)
+    _check_budgets(system, journal)
     _check_against_replay(system, journal, _replay(system, _order_of_taking(system)))
     if ordered:
         _check_against_replay(system, journal, _replay(system, _order_of_arrival(system)))
@@ -159,6 +174,39 @@ def _check_books(system: System, journal: dict[str, list[Row]]) -> None:
         promise(sorted(found) == list(range(1, len(found) + 1)), f"the refunds of {order} are numbered {found}")
 
 
+def used_of_budgets(budgets: Iterable[Row], leases: Iterable[Row]) -> Counter[Any]:
+    """What is used of each budget in each period: what was leased of it, but for what leases have left."""
+    used = Counter({tuple([row[column] for column in _BUDGET]): row["leased"] for row in budgets})
+    for row in leases:
+        used[tuple([row[column] for column in _BUDGET])] -= row["unused"]
+    return used
+
+
+def _check_budgets(system: System, journal: dict[str, list[Row]]) -> None:
+    """What is used of budgets is what the journal has issued by their rules, less what it took back of orders."""
+    tables, program = system.postgres.tables, system.programs.version(VERSION)
+    issued: Counter[Any] = Counter()
+    for row in (row for rows in journal.values() for row in rows):
+        order = tables["orders"].get((row["shard"], row["member_id"], row["order_id"]))
+        if order is None:
+            continue
+        keyed = program.keyed_budgets(program.calendar.day_of(order["occurred_at"]))
+        for movement in row["movements"]:
+            for key, budget in keyed:
+                if movement["rule_id"] in budget.costs:
+                    name = key.budget_id, key.per, key.first_day or FOR_EVER
+                    issued[name] += _issued(movement)
+    used = used_of_budgets(tables["budgets"].values(), tables["budget_leases"].values())
+    promise(used == issued, f"of budgets {used} are used, by the journal {issued}")
+
+
+def _issued(movement: Row) -> int:
+    """What a movement issues; below zero where it takes back."""
+    if movement["from_bucket"] == Bucket.ISSUED:
+        return int(movement["amount"])
+    return -int(movement["amount"]) if movement["to_bucket"] == Bucket.CLAWED_BACK else 0
+
+
 def _check_lots(tables: Any, member_id: str, balances: dict[str, dict[str, int]]) -> None:
     """A member's lots hold what can be spent or waits, and of the rest what ended unspent; debts are what is owed."""
     in_lots: dict[str, int] = {}
@@ -213,7 +261,7 @@ def _order_of_arrival(system: System) -> Order:
 
 def _replay(system: System, order: Order) -> Simulation:
     """What the messages come to without workers, stores or sweeps: one after the other through the core."""
-    simulation = Simulation(PROGRAMS)
+    simulation = Simulation(system.programs)
     for partition, offset in order:
         record = system.kafka.logs[partition].entries[offset].record
         if record is not None:

@@ -32,6 +32,10 @@ KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
     "postings": (("shard", "pos"), ("shard", "member_id", "version")),
     "movements": (("shard", "pos", "seq"),),
     "dead_letters": (("topic", "partition", "offset", "arrived_at"),),
+    "tallies": (("shard", "member_id", "name", "period"),),
+    "budgets": (("budget_id", "per", "period"),),
+    "budget_leases": (("budget_id", "per", "period", "lease_id"),),
+    "programs": (("version",),),
     "shard_heads": (("shard",),),
     "consumer_offsets": (("consumer_group", "topic", "partition"),),
 }

@@ -6,10 +6,9 @@ from typing import Any
 
 import orjson
 
-from shared.domain.time import EPOCH, NEVER
+from shared.domain.time import NEVER
 from shared.ledger import statements
-from tests.simulation.postgres import SHARED, UNSEEN, Row, Statement, Transaction
-from tests.simulation.workload import PROGRAM
+from tests.simulation.postgres import SHARED, UNSEEN, Key, Row, Statement, Transaction
 
 Handler = Callable[..., Statement]
 
@@ -85,9 +84,15 @@ _referral = pick(_REFERRAL, records(*_REFERRAL))
 _first_order = records("member_id", "order_id")
 _partition = records("partition")
 _member = records("member_id")
-_programs = records("versions")
-_program = records("version", "document", "effective_from", "registered_at")
+_TALLY = selected(statements.LOAD_TALLIES)
+_tally = pick(_TALLY, records(*_TALLY))
+_lease = records("n", "lease_id", "unused")
+_budget = records("n", "leased", "unused")
+_versions = records("versions")
+_PROGRAM = selected(statements.READ_PROGRAMS)
+_program = pick(_PROGRAM, records(*_PROGRAM))
 _head = records("shard", "pos")
+_BUDGET = ("budget_id", "per", "period")
 _read_account = records("shard", *_ACCOUNT[1:], "head")
 
 
@@ -369,16 +374,96 @@ def find_excess_dead_letter(tx: Transaction, *_: Any) -> Statement:
     return []
 
 
-def count_programs(_: Transaction) -> Statement:
+def count_programs(tx: Transaction) -> Statement:
     """Versions that come while workers run are real servers' to test."""
     yield from ()
-    return [_programs((1,))]
+    return [_versions([len(tx.rows("programs"))])]
 
 
-def read_programs(_: Transaction) -> Statement:
+def read_programs(tx: Transaction) -> Statement:
     """A reader that waits for long enough asks for them."""
     yield from ()
-    return [_program((1, PROGRAM, EPOCH, EPOCH))]
+    return [_program(row) for row in tx.rows("programs")]
+
+
+def load_tallies(
+    tx: Transaction, shards: list[int], members: list[str], names: list[str], periods: list[Any]
+) -> Statement:
+    yield from ()
+    keys = zip(shards, members, names, periods, strict=True)
+    return [_tally(row) for key in keys if (row := tx.get("tallies", key)) is not None]
+
+
+def put_tallies(tx: Transaction, *columns: list[Any]) -> Statement:
+    for values in zip(*columns, strict=True):
+        yield ("tallies", values[:4])
+        tx.put("tallies", dict(zip(("shard", *_TALLY), values, strict=True)))
+
+
+def lock_budgets(tx: Transaction, *columns: list[Any]) -> Statement:
+    for key in zip(*columns, strict=True):
+        yield ("budgets", key)
+        tx.put("budgets", tx.get("budgets", key) or dict(zip((*_BUDGET, "leased"), (*key, 0), strict=True)))
+
+
+def lock_leases(tx: Transaction, *columns: list[Any]) -> Statement:
+    found = []
+    for number, budget in enumerate(zip(*columns, strict=True), 1):
+        for lease in sorted(_leases_of(tx, budget), key=lambda row: -row["unused"]):
+            lock = ("budget_leases", (*budget, lease["lease_id"]))
+            if tx.postgres.is_free(lock, tx):
+                yield lock
+                found.append(_lease([number, lease["lease_id"], lease["unused"]]))
+                break
+    return found
+
+
+def lock_all_leases(tx: Transaction, *columns: list[Any]) -> Statement:
+    """A lease that ends while the statement waits for it is not there; a new one was not there when it began."""
+    there = [
+        (number, (*budget, lease_id))
+        for number, budget in enumerate(zip(*columns, strict=True), 1)
+        for lease_id in sorted(row["lease_id"] for row in _leases_of(tx, budget))
+    ]
+    found = []
+    for number, key in there:
+        yield ("budget_leases", key)
+        if (row := tx.get("budget_leases", key)) is not None:
+            found.append(_lease([number, row["lease_id"], row["unused"]]))
+    return found
+
+
+def read_budgets(tx: Transaction, *columns: list[Any]) -> Statement:
+    yield from ()
+    found = []
+    for number, key in enumerate(zip(*columns, strict=True), 1):
+        budget = tx.get("budgets", key) or {"leased": 0}
+        found.append(_budget([number, budget["leased"], sum(row["unused"] for row in _leases_of(tx, key))]))
+    return found
+
+
+def put_leases(tx: Transaction, *columns: list[Any]) -> Statement:
+    for values in zip(*columns, strict=True):
+        yield ("budget_leases", values[:4])
+        tx.put("budget_leases", dict(zip((*_BUDGET, "lease_id", "unused"), values, strict=True)))
+
+
+def end_leases(tx: Transaction, *columns: list[Any]) -> Statement:
+    for key in zip(*columns, strict=True):
+        yield ("budget_leases", key)
+        if (row := tx.get("budget_leases", key)) is not None:
+            tx.delete("budget_leases", row)
+
+
+def put_budgets(tx: Transaction, *columns: list[Any]) -> Statement:
+    for *key, leased in zip(*columns, strict=True):
+        yield ("budgets", tuple(key))
+        if (row := tx.get("budgets", tuple(key))) is not None:
+            tx.put("budgets", row | {"leased": leased})
+
+
+def _leases_of(tx: Transaction, budget: Key) -> list[Row]:
+    return [row for row in tx.rows("budget_leases") if tuple([row[column] for column in _BUDGET]) == budget]
 
 
 HANDLERS: dict[str, Handler] = {
@@ -389,6 +474,15 @@ HANDLERS: dict[str, Handler] = {
         claim_partitions,
         count_programs,
         read_programs,
+        load_tallies,
+        put_tallies,
+        lock_budgets,
+        lock_leases,
+        lock_all_leases,
+        read_budgets,
+        put_leases,
+        end_leases,
+        put_budgets,
         lock_accounts,
         read_accounts,
         lock_unseen,

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
+from uuid import UUID
 
 from aiokafka import TopicPartition
 from mode import Service
@@ -19,12 +20,14 @@ import services.publisher.cache as cache_module
 import services.publisher.positions as positions_module
 import services.publisher.share as share_module
 import shared.cache.balances as balances_module
+import shared.ledger.budgets as budgets_module
 import shared.stream.ingest as ingest_module
 from services.earn.app import ingest
 from services.expiry.app import Expiry
 from services.publisher.app import Publisher
 from shared.cache.balances import BalanceCache
 from shared.domain.ids import MemberId
+from shared.domain.program import Programs
 from shared.domain.time import Instant, instant_of
 from shared.ledger.installation import Clock, Installation
 from shared.reads.reader import LedgerAwayError, Reader
@@ -32,7 +35,7 @@ from shared.settings import ORDER_PAID, POINTS_CHANGED, REFUND, Settings
 from shared.stream.topics import PUBLISHED, SHARES
 from tests.simulation import kafka, postgres, redis
 from tests.simulation.sql import HANDLERS
-from tests.simulation.workload import INVITE, PROGRAMS, START, START_MS
+from tests.simulation.workload import INVITE, SINCE, START, START_MS, Program
 from tests.simulation.world import Process, World, current
 
 SHARDS = 3
@@ -59,12 +62,14 @@ EARN, PUBLISH = SETTINGS.group("earn"), SETTINGS.group("publisher")
 class System:
     """One installation: the stores, the clock, and the processes that run."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, program: Program) -> None:
         self.world = world
+        self.programs = program.programs
         self.now_ms = START_MS
         self.postgres = postgres.Postgres(world, self.now)
         for shard in range(SHARDS):
             self.postgres.tables["shard_heads"][(shard,)] = {"shard": shard, "pos": 0}
+        self.postgres.tables["programs"][(1,)] = {"version": 1, "document": program.text, "effective_from": SINCE}
         self.kafka = kafka.Kafka(world, lambda: self.now_ms)
         for topic in (*INPUTS, OUTPUT):
             self.kafka.create_topic(topic, SHARDS)
@@ -117,7 +122,7 @@ class System:
     async def _read(self, member_id: MemberId) -> None:
         cache = BalanceCache(SETTINGS.redis, SETTINGS.installation, SHARDS)
         pool: Any = postgres.Pool(self.postgres, HANDLERS)
-        reader = Reader(pool, cache, INSTALLATION, PROGRAMS, self.now)
+        reader = Reader(pool, cache, INSTALLATION, self.programs, self.now)
         with suppress(LedgerAwayError):
             await reader.balance(member_id)
 
@@ -177,12 +182,16 @@ async def _installation(_: Any) -> Installation:
     return INSTALLATION
 
 
-async def _programs(_: Any) -> Any:
-    return PROGRAMS
+async def _programs(_: Any) -> Programs:
+    return _system().programs
 
 
 async def _now_of(_: Any) -> Instant:
     return _system().now()
+
+
+def _uuid4() -> UUID:
+    return UUID(int=current().world.random.getrandbits(128))
 
 
 class _Log:
@@ -222,6 +231,7 @@ def stand_ins() -> Iterator[None]:
                     "log": log,
                 },
             ),
+            (budgets_module, {"uuid4": _uuid4, "LEASE_PARTS": 1}),
             (share_module, {"AIOKafkaProducer": _producer, "log": log}),
             (positions_module, {"AIOKafkaConsumer": _consumer}),
             (cache_module, {"log": log}),

@@ -1,5 +1,6 @@
 """The workers keep every promise in thousands of interleavings, and the simulation sees each planted bug soon."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -43,8 +44,10 @@ def test_a_crash_after_any_step_breaks_nothing(seed: int) -> None:
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
 def test_a_planted_bug_is_found(bug: Bug) -> None:
     with bug():
-        found = next((seed for seed in range(FOUND_WITHIN) if run(seed).failure), None)
+        failures = (run(seed).failure for seed in range(FOUND_WITHIN))
+        found = next((failure for failure in failures if failure), None)
     assert found is not None, f"{bug.__name__} went unseen"
+    assert not re.search(r"\b(Type|Attribute|Name|Value)Error\b", found), f"{bug.__name__} is badly planted: {found}"
 
 
 def test_a_seed_gives_the_same_interleaving_again() -> None:

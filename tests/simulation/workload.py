@@ -10,13 +10,14 @@ import orjson
 from shared.contracts import behaviour
 from shared.contracts.program import parse_program
 from shared.domain.program import Programs
+from shared.domain.time import instant_of
 from shared.settings import ORDER_PAID, REFUND
 from tests.support.orders import data_of, event_of, refund_event_of
 
 START = datetime(2026, 3, 10, 12, tzinfo=UTC)
 HOUR_MS = 3_600_000
 
-PROGRAM = """
+_TEXT = """
 program: simulated
 version: 1
 effective_from: "2020-01-01T00:00:00Z"
@@ -42,11 +43,36 @@ referrals:
     inviter: {wallet: points, points: 7}
     invited: {wallet: points, points: 5}
     pending: {days: 1, exact: true}
+caps:
+  - {id: daily, rules: [base, house], per: day, points: 30}
+budgets:
+  - {id: orders, rules: [base, house], points: ORDERS}
+  - {id: house-day, rules: [house], per: day, points: HOUSE}
 """
-PROGRAMS = Programs([parse_program(PROGRAM, "simulated").to_domain()])
+
+
+class Program(NamedTuple):
+    """A version of the program, as it is stored and as decisions know it."""
+
+    text: str
+    programs: Programs
+
+
+def _program(orders: int, house: int) -> Program:
+    text = _TEXT.replace("ORDERS", str(orders)).replace("HOUSE", str(house))
+    return Program(text, Programs([parse_program(text, "simulated").to_domain()]))
+
+
+PLENTY = _program(1_000_000, 1_000_000)
+"""Its budgets are never used up."""
+
+SCARCE = _program(40, 9)
+"""Its budgets are: a few large orders use them up."""
 
 INVITE = behaviour.CONTRACT.topic
 START_MS = int(START.timestamp()) * 1000
+SINCE = instant_of(datetime(2020, 1, 1, tzinfo=UTC))
+"""Since when the program is in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +102,9 @@ class Workload:
         """Whether there are refunds. Between their topic and that of orders there is no order."""
         self.inviting = random.random() < 0.3
         """Whether members invite each other, in a topic of its own too."""
+        self.program = SCARCE if not self.refunding and random.random() < 0.5 else PLENTY
+        """Where budgets run out, nothing is given back: a batch may not see what another one is giving back just now,
+        and posts as if it had come first, though its commit comes last."""
         self._random = random
         self._partitions = partitions
         self._members = [f"m{number}" for number in range(random.randint(1, 3))]
@@ -88,6 +117,11 @@ class Workload:
         self.is_order_next = False
         """Whether the order of the last refund is to come at the same moment."""
         self._ids: list[tuple[str, str]] = []
+
+    @property
+    def ordered(self) -> bool:
+        """Whether each member's messages have one order, and what they give does not depend on others' messages."""
+        return self.keyed and not (self.refunding or self.inviting) and self.program is PLENTY
 
     def next(self, now_ms: int) -> Sent:
         """The next message, with how much time passes before it: often none, sometimes hours, seldom days."""
