@@ -366,10 +366,17 @@ def read_program(path: Path) -> tuple[ProgramDocument, str]:
     return parse_program(text, str(path)), text
 
 
+_WORDS = {
+    "extra_forbidden": "there is no such field; correct its name, or leave it out",
+    "model_type": "write fields with their values, like id: base",
+}
+"""For messages of pydantic that do not say what to do, or speak of classes."""
+
+
 def _lines(error: ValidationError) -> list[str]:
     lines = []
     for item in error.errors(include_url=False):
-        message = item["msg"].removeprefix("Value error, ")
+        message = _WORDS.get(item["type"]) or item["msg"].removeprefix("Value error, ")
         path = _path(list(item["loc"]))
         lines.append(f"  {path}: {message}" if path else f"  {message}")
     return list(dict.fromkeys(lines))

@@ -23,7 +23,7 @@ class CapDocument(Part):
     """What the ledger calls the cap. Versions that keep it go on with what is used of it."""
     points: Annotated[int, Field(ge=1, le=MAX_ORDER_POINTS)]
     """What the rules give at most."""
-    per: Period | Literal["order"]
+    per: Literal["day", "week", "month", "campaign", "ever", "order"]
     """In a `day`, a `week` (from Monday on), a `month`, the `campaign` (the time in `during`), `ever`, or for one
     `order`. What is paid counts in the period in which it was paid."""
     rules: Annotated[list[Name], Field(min_length=1)] | None = None
@@ -39,7 +39,7 @@ class CapDocument(Part):
     def _makes_sense(self) -> Self:
         if (self.rules is None) == (self.wallet is None):
             raise ValueError("give either rules, or the wallet whose rules it holds for")
-        if self.per is Period.CAMPAIGN and self.during is None:
+        if self.per == Period.CAMPAIGN.value and self.during is None:
             raise ValueError("what is counted per campaign needs the campaign's time; give it with during")
         return self
 

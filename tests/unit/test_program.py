@@ -145,6 +145,18 @@ def test_every_kind_of_expiry(kind: str, expiry: object) -> None:
         pytest.param('00+08:00"', '00"', ["effective_from: ", "offset"], id="instant without an offset"),
         pytest.param('"2026-03-01T00:00:00+08:00"', "17", ["effective_from: "], id="a number for an instant"),
         pytest.param("2026-03-01", "2026-02-30", ["effective_from: "], id="no such day"),
+        pytest.param("2026-03-01", "0001-01-01", ["effective_from: ", "the years 1900 to 2100"], id="the first year"),
+        pytest.param("2026-03-01", "9999-12-31", ["effective_from: ", "the years 1900 to 2100"], id="the last year"),
+        pytest.param("zone:", "rates: 1\nzone:", ["rates: there is no such field; correct its name"], id="a typo"),
+        pytest.param(
+            "zone:", "budgets: [all]\nzone:", ["budgets[0]: write fields with their values"], id="a bare name"
+        ),
+        pytest.param(
+            "zone:",
+            "caps: [{id: daily, wallet: points, per: fortnight, points: 9}]\nzone:",
+            ["cannot be used:\n  caps[0].per: Input should be 'day', 'week', 'month', 'campaign', 'ever' or 'order'"],
+            id="no period",
+        ),
         pytest.param("zone: Asia/Shanghai", "zone: Asia/Atlantis", ["zone: ", "'Asia/Atlantis'"], id="bad zone"),
         pytest.param("zone: Asia/Shanghai", "zone: +08:00", ["zone: ", "IANA zone"], id="offset as zone"),
         pytest.param("zone: Asia/Shanghai", "zone: ../../secret", ["zone: ", "IANA zone"], id="path as zone"),

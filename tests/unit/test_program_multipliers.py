@@ -134,7 +134,7 @@ def test_a_multiplier_has_the_rules_with_a_rate_or_a_step_unless_it_names_others
         pytest.param(
             "match: {channels: [app], payment_methods: [card]}",
             "match: {colours: [red]}",
-            ["multipliers[2].match.colours: Extra inputs are not permitted"],
+            ["multipliers[2].match.colours: there is no such field; correct its name, or leave it out"],
             id="a match of nothing",
         ),
         pytest.param(
