@@ -131,6 +131,9 @@ async def _on_http(request: Request, error: HTTPException) -> Response:
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         detail = f"{request.method} is not one of the methods of this address; see the header Allow."
         return problem_response(request, ProblemType.METHOD_NOT_ALLOWED, detail, headers=error.headers)
+    if error.status_code == HTTPStatus.BAD_REQUEST:
+        # FastAPI's answer to a body that is no text, or is nested so deeply that Python's JSON gives up.
+        return await _on_problem(request, invalid_request("body", "It cannot be read; send JSON in UTF-8."))
     return problem_response(request, ProblemType.NOT_FOUND, "See /openapi.json for the addresses there are.")
 
 

@@ -174,6 +174,15 @@ async def test_a_wrong_request_names_the_part(
     assert [error["path"] for error in answer.json()["errors"]] == [path]
 
 
+@pytest.mark.parametrize("body", [b"\xff", b"[" * 100_000], ids=["no UTF-8", "nested deeply"])
+async def test_a_body_that_cannot_be_read_is_what_is_wrong(with_tokens: Settings, body: bytes) -> None:
+    headers = {**by("ann", "k-1"), "Content-Type": "application/json"}
+    async with desk(with_tokens) as client:
+        answer = await client.post(PATH, content=body, headers=headers)
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-request")
+    assert [error["path"] for error in answer.json()["errors"]] == ["body"]
+
+
 async def test_while_the_ledger_is_away_one_is_told_to_ask_again(with_tokens: Settings) -> None:
     away = with_tokens.model_copy(update={"postgres": "postgresql://postgres@127.0.0.1:1/postgres"})
     app = create_app(away)
