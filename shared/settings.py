@@ -1,10 +1,11 @@
 """Settings, from the environment (`POINTSTREAM_…`) with defaults that suit a laptop."""
 
 from pathlib import Path
+from re import fullmatch
 from typing import Annotated, assert_never
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.operators import OperatorRole, OperatorToken
@@ -12,6 +13,41 @@ from shared.operators import OperatorRole, OperatorToken
 ORDER_PAID = "order-paid"
 REFUND = "refund"
 POINTS_CHANGED = "points-changed"
+
+PORT_MAX = 65_535
+
+
+def _kafka(address: str) -> str:
+    if not _are_hosts(address):
+        raise ValueError("write Kafka's brokers as HOST:PORT, with commas between them, like 127.0.0.1:9092")
+    return address
+
+
+def _postgres(address: str) -> str:
+    # A server that is reached by a socket has no host.
+    if not _is_url(address, {"postgresql", "postgres"}, hostless=True):
+        raise ValueError("write PostgreSQL's address like postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+    return address
+
+
+def _redis(address: str) -> str:
+    if not (_is_url(address, {"redis", "rediss"}) or address.startswith("unix://")):
+        raise ValueError("write the address of Redis like redis://HOST:PORT/0")
+    return address
+
+
+def _is_url(address: str, schemes: set[str], *, hostless: bool = False) -> bool:
+    try:
+        url = urlsplit(address)
+    except ValueError:
+        return False
+    hosts = url.netloc.rpartition("@")[2]
+    return url.scheme in schemes and (_are_hosts(hosts) if hosts else hostless)
+
+
+def _are_hosts(hosts: str) -> bool:
+    found = [fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s:/@\[\]]+)(?::([0-9]{1,5}))?", host) for host in hosts.split(",")]
+    return all(host is not None and int(host[2] or 0) <= PORT_MAX for host in found)
 
 
 class Settings(BaseSettings):
@@ -22,12 +58,14 @@ class Settings(BaseSettings):
     installation: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")] = "pointstream"
     """Names the database, and prefixes the topics, groups and Redis keys: several can share the servers."""
 
-    kafka: str = "127.0.0.1:9092"
+    kafka: Annotated[str, AfterValidator(_kafka)] = "127.0.0.1:9092"
     kafka_replicas: Annotated[int, Field(ge=1, le=9)] = 1
     """How many brokers keep each record of a topic that is made: 1 on a laptop, 3 where it counts."""
-    postgres: Annotated[str, Field(repr=False)] = "postgresql://postgres@127.0.0.1:5432/postgres"
+    postgres: Annotated[str, Field(repr=False), AfterValidator(_postgres)] = (
+        "postgresql://postgres@127.0.0.1:5432/postgres"
+    )
     """Any database of the server, as a user that may take the roles of the migrations."""
-    redis: Annotated[str, Field(repr=False)] = "redis://127.0.0.1:6379/0"
+    redis: Annotated[str, Field(repr=False), AfterValidator(_redis)] = "redis://127.0.0.1:6379/0"
 
     program: Path = Path("programs/grocery.yaml")
 
@@ -71,14 +109,14 @@ class Settings(BaseSettings):
     """Who may adjust points over HTTP, as JSON: `[{"actor": "ann", "role": "agent", "sha256": "…"}]`. Without any,
     nobody may."""
 
-    api_port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    api_port: Annotated[int, Field(ge=0, le=PORT_MAX)] = 8080
 
-    earn_metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 8081
+    earn_metrics_port: Annotated[int, Field(ge=0, le=PORT_MAX)] = 8081
     """Where a process tells its metrics and health on loopback. 0, or one that is taken: any free one; the log says
     which."""
-    publisher_metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 8082
-    expiry_metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 8083
-    api_metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 8084
+    publisher_metrics_port: Annotated[int, Field(ge=0, le=PORT_MAX)] = 8082
+    expiry_metrics_port: Annotated[int, Field(ge=0, le=PORT_MAX)] = 8083
+    api_metrics_port: Annotated[int, Field(ge=0, le=PORT_MAX)] = 8084
 
     @property
     def database(self) -> str:

@@ -10,6 +10,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from services.cli.config import console, fail, load_settings
+from services.cli.import_file import LAST_YEAR
 from services.cli.operating import AsJson, By, InInstallation, InRole, Reason, at_desk, operator, reason_option
 from services.cli.plain import plain
 from shared.domain.ids import AdjustmentId, EventId, EventSource, MemberId, Wallet
@@ -165,9 +166,12 @@ def _rule(text: str, verdict: Verdict, who: Operator, reason: str, installation:
 def day_option(text: str, option: str) -> date:
     """The day that an option gives; ends the command when it is none."""
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         fail(f"{option}: {text!r} is no day; write it like 2026-12-31")
+    if day.year > LAST_YEAR:
+        fail(f"{option}: {LAST_YEAR} is the last year there is; leave it out for the wallet's own end.")
+    return day
 
 
 async def end_of(desk: Desk, day: date) -> Instant:

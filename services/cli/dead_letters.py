@@ -13,10 +13,21 @@ import typer
 from aiokafka.errors import KafkaError
 
 from services.cli import letter_view as view
-from services.cli.config import console, errors, fail, instant_option, load_settings
+from services.cli.config import (
+    BIGINT_MAX,
+    POSTGRES_ERRORS,
+    console,
+    errors,
+    fail,
+    fail_at_postgres,
+    instant_option,
+    load_settings,
+)
 from services.cli.mending import MendingError, change, edit_by_hand, judge, read_value
+from shared.contracts.defect import Defect as KnownDefect
 from shared.ledger import letters
-from shared.ledger.database import CONNECTION_ERRORS, Pool, Role, open_pool
+from shared.ledger.batch import CONFLICTING_DUPLICATE
+from shared.ledger.database import Pool, Role, open_pool
 from shared.ledger.installation import InstallationError, read_installation
 from shared.ledger.letters import Author, Letter, RefusedError, Selection, State
 from shared.settings import Settings
@@ -26,6 +37,9 @@ from shared.stream.watermark import ends_of
 
 LETTERS_MAX = 10_000
 """How many letters one command acts on; more are a second command."""
+
+DEFECTS = (*KnownDefect, CONFLICTING_DUPLICATE)
+"""What a letter can have wrong with it."""
 
 OPEN = "open"
 ALL = "all"
@@ -37,8 +51,11 @@ app = typer.Typer(
     help="Messages that could not be read: look through them, mend them, replay them, or drop them.",
 )
 
-LetterId = Annotated[int, typer.Argument(help="The letter's number, as `list` shows it.", min=1)]
-LetterIds = Annotated[list[int] | None, typer.Argument(help="The letters' numbers; or select some by the options.")]
+LetterId = Annotated[int, typer.Argument(help="The letter's number, as `list` shows it.", min=1, max=BIGINT_MAX)]
+LetterIds = Annotated[
+    list[int] | None,
+    typer.Argument(help="The letters' numbers; or select some by the options.", min=1, max=BIGINT_MAX),
+]
 Topic = Annotated[str | None, typer.Option("--topic", help=f"Only of this topic: {', '.join(INPUTS)}.")]
 Defect = Annotated[str | None, typer.Option("--defect", help="Only with this defect, like invalid_field.")]
 Since = Annotated[str | None, typer.Option("--since", help="Only kept at or after this instant.")]
@@ -315,6 +332,12 @@ def _topic(settings: Settings, name: str) -> str:
     return settings.topic(name)
 
 
+def _defect(name: str) -> str:
+    if name not in DEFECTS:
+        fail(f"--defect: {name!r} is none; say {', '.join(DEFECTS)}")
+    return name
+
+
 def _states(state: str) -> tuple[State, ...]:
     if state == OPEN:
         return letters.OPEN
@@ -338,7 +361,7 @@ def _selection(
 ) -> Selection:
     return Selection(
         None if topic is None else _topic(settings, topic),
-        defect,
+        None if defect is None else _defect(defect),
         None if since is None else instant_option(since, "--since"),
         None if until is None else instant_option(until, "--until"),
         event,
@@ -365,8 +388,8 @@ def _run(settings: Settings, work: Callable[[Pool], Awaitable[T]]) -> T:
         fail(f"Not done: {error}.")
     except asyncpg.InvalidCatalogNameError:
         fail(f"There is no installation {settings.installation!r} here. `pointstream init` makes it.")
-    except CONNECTION_ERRORS as error:
-        fail(f"PostgreSQL does not answer: {str(error) or repr(error)}\n`pointstream stack status` shows what runs.")
+    except POSTGRES_ERRORS as error:
+        fail_at_postgres(error)
     except KafkaError as error:
         fail(f"Kafka does not answer: {error}\n`pointstream stack status` shows what runs. Replaying again is safe.")
 

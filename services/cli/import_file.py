@@ -3,7 +3,7 @@
 import csv
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import date
 from io import TextIOWrapper
@@ -26,7 +26,7 @@ REFERENCE_CHARS_MAX = 100
 
 _DIGITS = re.compile(r"[0-9]{1,19}")
 
-_LAST_YEAR = 2099
+LAST_YEAR = 2099
 """What an instant of an event can have, a day later in any zone."""
 
 
@@ -58,8 +58,9 @@ class _RefusedError(Exception):
     """A row cannot be posted; the message says why."""
 
 
-def read_rows(stream: IO[bytes], of: Import, program: Program, now: Instant) -> Iterator[Row | Refused]:
-    """The rows of a file, as they stand. Nothing but references is kept of those before, and these on disk.
+def read_rows(stream: IO[bytes], of: Import, program: Program, now: Instant) -> Generator[Row | Refused, None, None]:
+    """The rows of a file, as they stand. Nothing but references is kept of those before, and these on disk. Close it
+    before the file.
 
     Raises `FileRefusedError` where the first line does not name the columns.
     """
@@ -153,8 +154,8 @@ def _end(text: str, program: Program, now: Instant) -> Instant | None:
         day = date.fromisoformat(text)
     except ValueError:
         raise _RefusedError(f"expires_on: {text!r} is no day; write it like 2026-12-31") from None
-    if day.year > _LAST_YEAR:
-        raise _RefusedError(f"expires_on: {_LAST_YEAR} is the last year there is; empty is the wallet's own end")
+    if day.year > LAST_YEAR:
+        raise _RefusedError(f"expires_on: {LAST_YEAR} is the last year there is; empty is the wallet's own end")
     ends = program.calendar.end_of(day)
     if ends <= now:
         raise _RefusedError(f"expires_on: {text} is over, the points would have ended already")

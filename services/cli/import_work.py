@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import islice
 from typing import IO
 
@@ -50,15 +51,15 @@ class Run:
             raise FileRefusedError("no version of the program is in force yet")
         if now - self.of.begun_at > program.late_tolerance_us:
             raise ImportRefusedError("it was begun too long ago; put what is missing into a file with another --id")
-        rows = read_rows(stream, self.of, program, now)
-        batch = list(islice(rows, BATCH_ROWS))
-        if not self.dry_run:
-            await imports.begin_import(self._desk.pool, self.of)
-        while batch:
-            self.rows += len(batch)
-            await self._post(list(self._readable(batch)))
-            advance(stream.tell())
+        with closing(read_rows(stream, self.of, program, now)) as rows:
             batch = list(islice(rows, BATCH_ROWS))
+            if not self.dry_run:
+                await imports.begin_import(self._desk.pool, self.of)
+            while batch:
+                self.rows += len(batch)
+                await self._post(list(self._readable(batch)))
+                advance(stream.tell())
+                batch = list(islice(rows, BATCH_ROWS))
 
     def _readable(self, batch: list[Row | Refused]) -> Iterator[Row]:
         for row in batch:

@@ -75,6 +75,8 @@ def run(
     settings = load_settings(installation=installation)
     who, why = operator(by, OperatorRole.SUPERVISOR), reason_option(reason)
     import_id = _import_id(file.stem if name is None else name)
+    if refused is not None and refused.exists() and file.exists() and refused.samefile(file):
+        fail("--refused: this is the file of the import, which would be lost; name another one.")
 
     async def work(desk: Desk) -> Run:
         wanted = Import(import_id, Wallet(wallet), who.actor, why, file.name, await desk.now())

@@ -21,6 +21,7 @@ from services.cli import (
     simulate,
     stack,
 )
+from services.cli.config import errors
 from services.cli.verify import command as verify
 from shared.logging import quiet_libraries
 
@@ -58,7 +59,18 @@ def main() -> None:
     # Standard output is for results: whatever else is said goes to standard error.
     structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=sys.stderr))
     quiet_libraries()
+    _refuse_what_is_no_text(sys.argv[1:])
     app()
+
+
+def _refuse_what_is_no_text(arguments: list[str]) -> None:
+    """End the command where an argument is not in UTF-8: nothing could be looked for, kept or sent by it."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            errors.print(f"{argument!r} is not in UTF-8. Nothing was done.", style="red", highlight=False, markup=False)
+            sys.exit(2)
 
 
 if __name__ == "__main__":

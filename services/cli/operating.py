@@ -9,9 +9,8 @@ from typing import Annotated, TypeVar
 import asyncpg
 import typer
 
-from services.cli.config import fail
+from services.cli.config import INTERRUPTED, POSTGRES_ERRORS, errors, fail, fail_at_postgres
 from shared.contracts.program import ProgramError
-from shared.ledger.database import CONNECTION_ERRORS
 from shared.ledger.desk import Desk, open_desk
 from shared.ledger.imports import ImportRefusedError
 from shared.ledger.installation import InstallationError
@@ -69,5 +68,8 @@ def at_desk(settings: Settings, work: Callable[[Desk], Awaitable[T]], *, again: 
         fail(str(error))
     except asyncpg.InvalidCatalogNameError:
         fail(f"There is no installation {settings.installation!r} here. `pointstream init` makes it.")
-    except CONNECTION_ERRORS as error:
-        fail(f"PostgreSQL does not answer: {str(error) or repr(error)}\n{again}")
+    except KeyboardInterrupt:
+        errors.print(f"Stopped. {again}", highlight=False, markup=False)
+        raise typer.Exit(INTERRUPTED) from None
+    except POSTGRES_ERRORS as error:
+        fail_at_postgres(error, again)

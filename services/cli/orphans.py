@@ -13,7 +13,7 @@ from services.cli.plain import plain
 from services.cli.reading import AsJson, InInstallation, echo_json, reading
 from shared.contracts.program_fields import duration_us
 from shared.domain.facts import RefundReason
-from shared.domain.time import Instant, datetime_of, rfc3339
+from shared.domain.time import EPOCH, Instant, datetime_of, rfc3339
 from shared.ledger.orphans import IdleRefund, Plight, find_idle_refunds
 from shared.reads.documents import Json
 from shared.reads.reader import Reader
@@ -50,7 +50,7 @@ def orphans(
         async with reader.picture() as (connection, now):
             if now is None:
                 return [], reader.zone
-            until = Instant(now - age_us)
+            until = Instant(max(now - age_us, EPOCH))
             found = await find_idle_refunds(
                 connection, reader.programs, now, arrived_until=until, reason=reason, limit=limit
             )

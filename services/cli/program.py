@@ -11,11 +11,11 @@ import orjson
 import typer
 from rich.table import Table
 
-from services.cli.config import console, fail, instant_option, load_settings
+from services.cli.config import POSTGRES_ERRORS, console, fail, fail_at_postgres, instant_option, load_settings
 from services.cli.program_words import Words, changes, explained
 from shared.contracts.program import ProgramDocument, ProgramError, parse_program, read_program
 from shared.domain.time import rfc3339
-from shared.ledger.database import CONNECTION_ERRORS, Connection, Role
+from shared.ledger.database import Connection, Role
 from shared.ledger.installation import InstallationError
 from shared.ledger.programs import read_registered, register_program
 from shared.setup import open_ledger
@@ -141,7 +141,7 @@ def _with_instant(text: str, at: str) -> str:
 
 def _document(which: str, installation: str | None) -> ProgramDocument:
     try:
-        if which.isdecimal():
+        if re.fullmatch("[0-9]{1,9}", which):
             return parse_program(_text(int(which), installation), f"version {which}")
         return read_program(Path(which))[0]
     except ProgramError as error:
@@ -188,5 +188,5 @@ def _ask(installation: str | None, work: Callable[[Connection], Awaitable[T]], r
         fail(f"There is no installation {settings.installation!r} here. `pointstream init` makes it.")
     except asyncpg.LockNotAvailableError:
         fail("The workers did not let the programs go in time; nothing was changed. Try again in a moment.")
-    except CONNECTION_ERRORS as error:
-        fail(f"PostgreSQL does not answer: {str(error) or repr(error)}\n`pointstream stack status` shows what runs.")
+    except POSTGRES_ERRORS as error:
+        fail_at_postgres(error)

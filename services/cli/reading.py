@@ -8,8 +8,7 @@ import asyncpg
 import orjson
 import typer
 
-from services.cli.config import fail
-from shared.ledger.database import CONNECTION_ERRORS
+from services.cli.config import POSTGRES_ERRORS, fail, fail_at_postgres
 from shared.ledger.installation import InstallationError
 from shared.reads.reader import LedgerAwayError, Reader, open_reader
 from shared.settings import Settings
@@ -21,7 +20,7 @@ InInstallation = Annotated[
     str | None, typer.Option("--installation", help="Which installation; POINTSTREAM_INSTALLATION unless given.")
 ]
 
-_AWAY: tuple[type[BaseException], ...] = (*CONNECTION_ERRORS, LedgerAwayError)
+_AWAY: tuple[type[BaseException], ...] = (*POSTGRES_ERRORS, LedgerAwayError)
 
 
 def reading(settings: Settings, work: Callable[[Reader], Awaitable[T]]) -> T:
@@ -41,7 +40,7 @@ def reading(settings: Settings, work: Callable[[Reader], Awaitable[T]]) -> T:
     except asyncpg.InvalidCatalogNameError:
         fail(f"There is no installation {settings.installation!r} here. `pointstream init` makes it.")
     except _AWAY as error:
-        fail(f"PostgreSQL does not answer: {str(error) or repr(error)}\n`pointstream stack status` shows what runs.")
+        fail_at_postgres(error)
 
 
 def echo_json(document: object) -> None:

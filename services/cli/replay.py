@@ -13,10 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from deploy import stack
 from services.cli import report
-from services.cli.config import errors, fail, load_settings
+from services.cli.config import INTERRUPTED, errors, fail, load_settings
 from services.cli.follow import LOOK_EVERY_S, Follower, Standing
 from services.cli.processes import Worker, WorkerEndedError, running
-from services.cli.run import until_signal
+from services.cli.run import prepare, until_signal
 from services.cli.sending import Sender, bulk_producer
 from services.cli.turns import Turns
 from services.cli.verify.run import UnreachableError
@@ -29,7 +29,7 @@ from shared.ledger.database import Role
 from shared.ledger.installation import Clock, InstallationError, set_replay_now
 from shared.metrics import Process
 from shared.settings import Settings
-from shared.setup import SHARDS, open_ledger, set_up
+from shared.setup import SHARDS, open_ledger
 from shared.stream.topics import INPUTS
 
 INSTALLATION = "demo"
@@ -77,7 +77,7 @@ def replay(
             # On free ports: the workers of another installation may have the usual ones.
             update={"sweep_poll_ms": SWEEP_POLL_MS, **{f"{process}_metrics_port": 0 for process in Process}}
         )
-        asyncio.run(set_up(settings, settings.program, Clock.REPLAY))
+        prepare(settings, Clock.REPLAY)
         found: list[report.Report] = []
 
         async def work() -> None:
@@ -88,7 +88,7 @@ def replay(
         fail(str(error))
     if not found:
         errors.print("Stopped. What was posted stays; run it again to go on where it is.")
-        raise typer.Exit(130)
+        raise typer.Exit(INTERRUPTED)
     if as_json:
         typer.echo(report.as_json(found[0]))
     else:

@@ -10,9 +10,18 @@ from typing import Annotated
 import asyncpg
 import structlog
 import typer
+from aiokafka.errors import KafkaError
 
 from deploy import stack
-from services.cli.config import console, errors, fail, load_settings
+from services.cli.config import (
+    POSTGRES_ERRORS,
+    console,
+    errors,
+    fail,
+    fail_at_postgres,
+    load_settings,
+    program_setting,
+)
 from services.cli.processes import Worker, WorkerEndedError, running
 from shared.contracts.program import ProgramError, read_program
 from shared.core import core
@@ -51,6 +60,10 @@ def prepare(settings: Settings, clock: Clock = Clock.LIVE) -> None:
         asyncio.run(set_up(settings, settings.program, clock))
     except (ProgramError, InstallationError) as error:
         fail(str(error))
+    except POSTGRES_ERRORS as error:
+        fail_at_postgres(error)
+    except KafkaError as error:
+        fail(f"Kafka does not answer: {error}\n`pointstream stack status` shows what runs.")
 
 
 def run(
@@ -79,6 +92,8 @@ async def _check(settings: Settings) -> None:
         fail(f"There is no installation {settings.installation!r} yet; make it with `pointstream init`")
     except InstallationError as error:
         fail(str(error))
+    except asyncpg.InvalidAuthorizationSpecificationError as error:
+        fail_at_postgres(error)
     except CONNECTION_ERRORS:
         return
 
@@ -86,7 +101,7 @@ async def _check(settings: Settings) -> None:
 def up(program: ProgramFile = None, installation: Installation = None) -> None:
     """Bring up the stack and all workers, and say how to try them; Ctrl-C stops the workers."""
     try:
-        read_program(program or Settings().program)
+        read_program(program or program_setting())
         stack.up(stack.home(), lambda line: errors.print(line, highlight=False))
     except (ProgramError, stack.StackError) as error:
         fail(str(error))

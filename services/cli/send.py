@@ -1,7 +1,8 @@
 """`pointstream send` and `order`: publish events, as a shop would."""
 
 import asyncio
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
@@ -12,11 +13,18 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from services.cli.config import console, fail, load_settings
+from services.cli.reading import reading
 from shared.clock import wall_clock
-from shared.contracts.inbound import BY_TYPE
+from shared.contracts.defect import Undecodable
+from shared.contracts.inbound import BY_TYPE, decode_any
+from shared.contracts.money import EXPONENTS, money
 from shared.contracts.order_paid import TYPE
 from shared.domain.time import rfc3339
+from shared.reads.reader import Reader
 from shared.settings import ORDER_PAID, Settings
+
+HEADERS = (("content-type", b"application/cloudevents+json"),)
+"""What says that a value is the whole event."""
 
 EventsFile = Annotated[Path, typer.Option("--events", help="CloudEvents as JSON, one a line.")]
 
@@ -41,47 +49,63 @@ def send(
 
 def order(
     member_id: Annotated[str, typer.Argument(help="Who paid.")],
-    amount: Annotated[str, typer.Argument(help="What was paid, in dollars and cents, like 59.90.")],
+    amount: Annotated[str, typer.Argument(help="What was paid, in the program's currency, like 59.90.")],
     brand: Annotated[str | None, typer.Option("--brand", help="The brand of what was bought, like Private.")] = None,
     installation: Annotated[str | None, typer.Option("--installation", help="Which installation.")] = None,
 ) -> None:
     """Publish an order of one line that was paid now, to try things out."""
+    units = _amount(amount)
     settings = load_settings(installation=installation)
-    cents = _cents(amount)
+    currency = reading(settings, _currency)
+    paid = _minor(units, currency)
     order_id = f"order-{uuid4()}"
     line = {
         "line_id": "1",
         "sku": "example",
         "quantity": 1,
-        "list_price": cents,
+        "list_price": paid,
         "discount": 0,
         "tax": 0,
-        "paid": cents,
+        "paid": paid,
     }
     data = {
         "order_id": order_id,
         "member_id": member_id,
-        "currency": "USD",
-        "paid": cents,
+        "currency": currency,
+        "paid": paid,
         "lines": [line if brand is None else {**line, "brand": brand}],
         "occurred_at": rfc3339(wall_clock()),
     }
     event = {"specversion": "1.0", "type": TYPE, "source": "/pointstream/cli", "id": order_id, "data": data}
+    value = orjson.dumps(event)
     try:
-        asyncio.run(_send(settings, [(ORDER_PAID, member_id.encode(), orjson.dumps(event))]))
+        decode_any(value, HEADERS)
+        asyncio.run(_send(settings, [(ORDER_PAID, member_id.encode(), value)]))
+    except Undecodable as error:
+        fail(f"Nothing was sent: {error}")
     except KafkaError as error:
         fail(f"Kafka did not take the event: {error}")
-    console.print(f"{member_id} paid {amount} USD ({order_id}).", highlight=False, markup=False)
+    console.print(f"{member_id} paid {money(paid, currency)} ({order_id}).", highlight=False, markup=False)
 
 
-def _cents(amount: str) -> int:
-    try:
-        cents = Decimal(amount) * 100
-    except InvalidOperation:
-        fail(f"{amount!r} is no amount; write it like 59.90")
-    if not (cents.is_finite() and cents >= 0 and cents == int(cents)):
-        fail(f"{amount!r} is no amount in dollars and cents; write it like 59.90")
-    return int(cents)
+def _amount(text: str) -> Decimal:
+    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,4})?", text, re.ASCII):
+        fail(f"{text!r} is no amount; write it like 59.90")
+    return Decimal(text)
+
+
+async def _currency(reader: Reader) -> str:
+    program = reader.programs.in_force(wall_clock())
+    if program is None:
+        fail("No version of the program is in force yet.")
+    return program.currency
+
+
+def _minor(units: Decimal, currency: str) -> int:
+    minor = units.scaleb(EXPONENTS[currency])
+    if minor != int(minor):
+        fail(f"{units} is no amount of {currency}, which has {EXPONENTS[currency]} decimals.")
+    return int(minor)
 
 
 def _address(line: bytes, number: int, path: Path) -> tuple[str, bytes]:
@@ -96,11 +120,10 @@ def _address(line: bytes, number: int, path: Path) -> tuple[str, bytes]:
 
 async def _send(settings: Settings, messages: list[tuple[str, bytes, bytes]]) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all")
-    await producer.start()
     try:
+        await producer.start()
         for topic, key, value in messages:
-            headers = [("content-type", b"application/cloudevents+json")]
-            await producer.send(settings.topic(topic), value, key=key, headers=headers)
+            await producer.send(settings.topic(topic), value, key=key, headers=list(HEADERS))
         await producer.flush()
     finally:
         await producer.stop()

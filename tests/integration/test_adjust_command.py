@@ -4,6 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -13,7 +14,7 @@ from typer.testing import CliRunner, Result
 from services.cli import adjust, member
 from shared.domain.ids import AdjustmentId, MemberId, Wallet
 from shared.ledger.database import Pool, Role
-from shared.ledger.desk import open_desk
+from shared.ledger.desk import Desk, open_desk
 from shared.ledger.proposals import Verdict, Wish
 from shared.operators import Operator, OperatorRole
 from shared.settings import Settings
@@ -171,6 +172,8 @@ async def test_a_setting_that_is_no_json_is_said(settings: Settings, monkeypatch
         (("alice", "--give", "1", "--reason", "x", "--by", ""), "--by: say something"),
         (("alice", "--give", "1", "--reason", "x", "--id", "a b"), "is no id of an adjustment"),
         (("alice", "--give", "1", "--reason", "x", "--expires-on", "31.12."), "is no day"),
+        (("alice", "--give", "1", "--reason", "x", "--expires-on", "2100-01-01"), "2099 is the last year there is"),
+        (("alice", "--give", "1", "--reason", "x", "--expires-on", "9999-12-31"), "2099 is the last year there is"),
         (("alice", "--give", "1", "--reason", "x", "--expires-on", "2020-01-01"), "would have ended already"),
         (("alice", "--take", "1", "--reason", "x", "--expires-on", "2099-01-01"), "only points that are given"),
         (("m" * 129, "--give", "1", "--reason", "x"), "member_id"),
@@ -181,6 +184,26 @@ async def test_what_cannot_be_is_said(settings: Settings, arguments: tuple[str, 
     result = await command("adjust", *arguments)
     assert result.exit_code == 1
     assert says in result.stderr
+
+
+async def test_a_wrong_password_is_said(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = urlsplit(settings.postgres)
+    assert server.password
+    monkeypatch.setenv("POINTSTREAM_POSTGRES", settings.postgres.replace(server.password, "wrong"))
+    result = await command("adjustments", "list")
+    assert result.exit_code == 1
+    assert "password authentication failed" in result.stderr
+    assert "Correct POINTSTREAM_POSTGRES." in result.stderr
+
+
+async def test_after_ctrl_c_it_is_said_what_is_known(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(desk: Desk, *arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Desk, "adjust", interrupted)
+    result = await command("adjust", "alice", "--give", "1", "--reason", "x", "--by", "ann", "--id", "a-1")
+    assert result.exit_code == 130
+    assert result.stderr == "Stopped. Whether it was done is not known. Doing it again with --id a-1 is safe.\n"
 
 
 async def test_one_that_broke_off_before_it_was_posted_is_finished_by_asking_again(settings: Settings) -> None:

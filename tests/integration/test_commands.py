@@ -110,3 +110,65 @@ async def test_simulate_says_which_option_is_wrong(option: str, value: str, mess
 async def test_an_order_needs_an_amount(settings: Settings, amount: str) -> None:
     code, _, errors = await pointstream("order", "alice", "--", amount, settings=settings)
     assert (code, "is no amount" in errors) == (1, True)
+
+
+async def test_an_order_is_paid_in_the_currency_of_the_program(make_installation: Make) -> None:
+    program = GROCERY.read_text().replace("currency: USD", "currency: JPY")
+    settings = await make_installation(program=program, topics=True)
+    code, _, errors = await pointstream("order", "alice", "59.90", settings=settings)
+    assert (code, errors) == (1, "59.90 is no amount of JPY, which has 0 decimals.\n")
+    code, output, _ = await pointstream("order", "alice", "5990", settings=settings)
+    assert (code, output.startswith("alice paid 5,990 JPY (order-")) == (0, True)
+
+
+async def test_an_order_that_no_worker_would_take_is_not_sent(settings: Settings) -> None:
+    """There are no topics here: sending would fail otherwise."""
+    code, _, errors = await pointstream("order", "a" * 129, "59.90", settings=settings)
+    assert code == 1
+    assert "Nothing was sent: data.member_id: " in errors
+    elsewhere = settings.model_copy(update={"installation": "t_never_made"})
+    code, _, errors = await pointstream("order", "alice", "59.90", settings=elsewhere)
+    assert (code, "There is no installation 't_never_made' here." in errors) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("server", "address", "message"),
+    [
+        ("postgres", "postgresql://postgres@127.0.0.1:1/postgres", "PostgreSQL does not answer: "),
+        ("kafka", "127.0.0.1:1", "Kafka does not answer: "),
+        ("redis", "127.0.0.1:6379", "POINTSTREAM_REDIS: write the address of Redis like redis://HOST:PORT/0"),
+        ("installation", "My-Shop", "POINTSTREAM_INSTALLATION: String should match pattern '^[a-z]"),
+    ],
+)
+async def test_a_server_that_cannot_be_reached_is_named(
+    make_installation: Make, server: str, address: str, message: str
+) -> None:
+    settings = await make_installation(shards=SHARDS)
+    elsewhere = settings.model_copy(update={server: address})
+    code, _, errors = await pointstream("init", "--program", str(GROCERY), settings=elsewhere)
+    assert code == 1
+    assert errors.startswith(message)
+    assert "Traceback" not in errors
+
+
+async def test_up_names_a_setting_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POINTSTREAM_API_PORT", "many")
+    code, _, errors = await pointstream("up")
+    assert (code, errors.startswith("POINTSTREAM_API_PORT: Input should be a valid integer")) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("member", "\udcff"), 2, r"'\udcff' is not in UTF-8."),
+        (("verify", "--since", str(2**63)), 2, "Invalid value for '--since'"),
+        (("dead-letters", "show", str(2**63)), 2, "Invalid value for 'letter_id'"),
+        (("dead-letters", "drop", str(2**63), "--why", "x"), 2, "Invalid value for 'letter_ids'"),
+        (("program", "explain", "9" * 5_000), 1, "9 cannot be read: "),
+    ],
+)
+async def test_an_argument_that_can_be_nothing_is_named(
+    settings: Settings, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    found, _, errors = await pointstream(*arguments, settings=settings)
+    assert (found, message in errors.replace("\n", "")) == (code, True)

@@ -400,6 +400,7 @@ async def test_of_two_people_who_act_at_once_one_is_told(settings: Settings, ope
         (("show", "99"), "There is no dead letter 99."),
         (("list", "--state", "gone"), "--state: 'gone' is none; say open, all, new"),
         (("list", "--topic", "orders"), "'orders' is no topic that is read; say order-paid"),
+        (("drop", "--defect", "emtpy", "--why", "x"), "--defect: 'emtpy' is none; say empty, too_large"),
         (("list", "--since", "2026-03-01"), "--since: '2026-03-01' has no offset"),
         (("replay", "--why", "x"), "Say which: either the letters' numbers, or --topic"),
         (("drop", "1", "--defect", "empty", "--why", "x"), "Say which: either the letters' numbers, or --topic"),

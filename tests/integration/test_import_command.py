@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import gc
 import json
 import tracemalloc
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from services.cli import adjust, importing
 from services.cli.import_file import FileRefusedError, Refused, Row, read_rows
+from services.cli.import_work import BATCH_ROWS, Run
 from services.cli.verify.ledger import LedgerCheck
 from services.cli.verify.progress import Silent
 from services.cli.verify.snapshot import CONNECTIONS, take_snapshot
@@ -300,3 +302,31 @@ def test_a_file_stays_open_for_its_opener() -> None:
 
 PROGRAM = read_program(GROCERY)[0].to_domain()
 IMPORT = Import(ImportId("opening"), Wallet("points"), "ann", "a test", "opening.csv", Instant(NOON))
+
+
+async def test_the_file_of_an_import_is_never_written_over(settings: Settings, file: Path, tmp_path: Path) -> None:
+    write(file, "member_id,points\nalice,50\n")
+    same = tmp_path / "refused.csv"
+    same.symlink_to(file)
+    for name in (file, same):
+        result = await command("import", str(file), *WHO, "--refused", str(name))
+        assert (result.exit_code, "--refused: this is the file of the import" in result.stderr) == (1, True)
+    assert read(file) == [{"member_id": "alice", "points": "50"}]
+
+
+async def test_after_ctrl_c_an_import_says_how_to_go_on(
+    settings: Settings, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is said beyond that, also not when what was left of the rows is thrown away."""
+
+    async def interrupted(run: Run, rows: list[Row]) -> None:
+        raise KeyboardInterrupt
+
+    write(file, "member_id,points\n" + "alice,1\n" * (BATCH_ROWS + 1))
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "_post", interrupted)
+        result = await command("import", str(file), *WHO)
+    gc.collect()
+    again = "Run it again: it goes on where it broke off, and no row counts twice."
+    assert (result.exit_code, result.stderr) == (130, f"Stopped. {again}\n")
+    assert (await imported(str(file), *WHO))["posted"] == BATCH_ROWS + 1

@@ -92,6 +92,13 @@ async def test_a_duration_that_is_none_ends_with_1() -> None:
     assert "--older-than" in shown.stderr
 
 
+async def test_nothing_is_older_than_time_itself(settings: Settings) -> None:
+    """9,999,999 days ago no calendar had begun."""
+    await post_all(settings, Batch(events=[refunded("A-3", "M-1", days_ago(2))]))
+    assert await listed("--older-than", "1d") == [("A-3", "waiting")]
+    assert await listed("--older-than", "9999999d") == []
+
+
 async def test_the_list_is_found_by_its_index(settings: Settings) -> None:
     pool = await open_pool(settings.database, Role.READER)
     try:

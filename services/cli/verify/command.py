@@ -11,7 +11,7 @@ from rich.progress import Progress as Bars
 from rich.table import Column, Table
 from rich.text import Text
 
-from services.cli.config import console, errors, load_settings
+from services.cli.config import BIGINT_MAX, console, errors, load_settings
 from services.cli.verify.result import Verification
 from services.cli.verify.run import UnreachableError, verify
 from shared.ledger.installation import InstallationError
@@ -23,7 +23,8 @@ UNUSABLE = 2
 
 def command(
     since: Annotated[
-        int, typer.Option("--since", min=0, help="Only what was posted behind this position of each shard.")
+        int,
+        typer.Option("--since", min=0, max=BIGINT_MAX, help="Only what was posted behind this position of each shard."),
     ] = 0,
     no_topic: Annotated[bool, typer.Option("--no-topic", help="Do not read points-changed.")] = False,
     no_redis: Annotated[bool, typer.Option("--no-redis", help="Do not read Redis.")] = False,

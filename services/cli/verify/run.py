@@ -8,6 +8,7 @@ import asyncpg
 from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 
+from services.cli.config import POSTGRES_ERRORS
 from services.cli.verify.budgets import check_budgets
 from services.cli.verify.ledger import LedgerCheck
 from services.cli.verify.log import check_offsets, read_published
@@ -19,7 +20,7 @@ from services.cli.verify.topic import TopicCheck
 from shared.cache.balances import BalanceCache
 from shared.contracts.program import ProgramDocument
 from shared.domain.ids import Shard, Wallet
-from shared.ledger.database import CONNECTION_ERRORS, Pool, Role, open_pool
+from shared.ledger.database import Pool, Role, open_pool
 from shared.ledger.installation import InstallationError, read_installation
 from shared.ledger.programs import read_registered
 from shared.settings import Settings
@@ -139,4 +140,4 @@ def _server(cause: BaseException) -> str | None:
         return "Redis"
     if isinstance(cause, KafkaError):
         return "Kafka"
-    return "PostgreSQL" if isinstance(cause, CONNECTION_ERRORS) else None
+    return "PostgreSQL" if isinstance(cause, POSTGRES_ERRORS) else None
