@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from services.cli.verify.run import verify
 from shared.clock import wall_clock
 from shared.domain.program import Programs
 from shared.domain.tally import Period
-from shared.domain.time import DAY_US, Instant, datetime_of
+from shared.domain.time import DAY_US, Instant, datetime_of, instant_of
 from shared.ledger.batch import Batch
 from shared.ledger.budgets import BudgetUse, read_budgets
 from shared.ledger.database import Pool, Role, open_pool
@@ -23,6 +24,7 @@ from shared.ledger.installation import InstallationError
 from shared.ledger.post import post
 from shared.ledger.programs import load_programs, register_program
 from shared.settings import Settings
+from shared.setup import open_ledger
 from tests.support.installing import Make
 from tests.support.orders import NOON, consumed, refund_consumed
 
@@ -124,6 +126,21 @@ async def test_what_eight_writers_take_back_is_there_again(
     assert await differences(settings) == set()
 
 
+async def test_what_fits_is_given_beside_what_never_could_be(make_installation: Make) -> None:
+    """A lease has less than 100 of 1,000 points. A batch reaches for the 100 of one order, though another asks for more
+    than there is."""
+    program = PROGRAM.replace(f"points: {FUND}", "points: 1000, excess: skip")
+    settings = await make_installation(program=program, shards=SHARDS)
+    async with open_ledger(settings, Role.WRITER) as ledger:
+        programs = await load_programs(ledger)
+        await post(ledger, Batch(events=[consumed("o-1", cents=[1_000])]), programs, SHARDS)
+        assert 0 < (await fund(ledger)).unused < 100
+        events = [consumed("o-2", cents=[10_000]), consumed("o-3", cents=[500_000])]
+        posted = await post(ledger, Batch(events=events), programs, SHARDS)
+        assert posted.outcomes == {"posted": 1, "budget_exhausted": 1}
+        assert await held(ledger) == 10 + 100
+
+
 async def test_each_day_has_a_budget_of_its_own(ledger: Pool, programs: Programs) -> None:
     events = [consumed("o-1", cents=[1000]), consumed("o-2", cents=[500], at=Instant(NOON + DAY_US))]
     await post(ledger, Batch(events=events), programs, SHARDS)
@@ -138,6 +155,21 @@ async def test_no_version_may_have_less_than_is_used(ledger: Pool, programs: Pro
         with pytest.raises(InstallationError, match=r"budgets\[0\]\.points: 1,000 are used of 'fund' already"):
             await register_program(connection, later.replace(f"points: {FUND}", "points: 999"), "next.yaml")
         await register_program(connection, later.replace(f"points: {FUND}", "points: 1000"), "next.yaml")
+
+
+async def test_a_budget_that_was_made_smaller_gives_no_more_than_it_has(ledger: Pool, programs: Programs) -> None:
+    """1,000 points are used, and a lease has far more than 100, when a version leaves 1,100 of the budget."""
+    await post(ledger, Batch(events=[consumed("o-1", cents=[100_000])]), programs, SHARDS)
+    assert (await fund(ledger)).unused > 100
+    later = PROGRAM.replace("version: 1", "version: 2").replace("2026-01-01", "2100-01-01")
+    async with ledger.acquire() as connection:
+        await register_program(connection, later.replace(f"points: {FUND}", "points: 1100"), "next.yaml")
+        both = await load_programs(connection)
+    at = instant_of(datetime(2100, 1, 2, 12, tzinfo=UTC))
+    events = [consumed("o-2", cents=[9_000], at=at), consumed("o-3", cents=[2_000], at=at)]
+    posted = await post(ledger, Batch(events=events), both, SHARDS)
+    assert posted.outcomes == {"posted": 1, "trimmed": 1}
+    assert await held(ledger) == 1_100
 
 
 async def test_a_verification_finds_what_a_budget_says_wrongly(

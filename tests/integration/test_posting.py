@@ -10,7 +10,7 @@ import pytest
 from shared.domain.facts import Sweep
 from shared.domain.ids import MemberId
 from shared.domain.program import Programs
-from shared.domain.time import DAY_US, Instant
+from shared.domain.time import DAY_US, EPOCH, Instant
 from shared.ledger.batch import CONFLICTING_DUPLICATE, Batch, DeadLetter, FencedError, Progress
 from shared.ledger.database import Pool, Role
 from shared.ledger.post import post
@@ -67,6 +67,15 @@ async def test_a_used_id_with_other_content_is_a_dead_letter_and_the_first_stand
     assert letter is not None
     assert (letter["defect"], letter["path"], letter["offset"]) == (CONFLICTING_DUPLICATE, "id", 7)
     assert letter["message_value"] == other.message.value
+
+
+async def test_a_used_id_is_kept_beside_what_nobody_could_read(ledger: Pool, programs: Programs) -> None:
+    letter = DeadLetter(message_of(b"not json", 6), "not_json", "value", "The value is no JSON.")
+    events = [consumed("o-1", cents=[1000]), consumed("o-1", cents=[9900], offset=7)]
+    posted = await post(ledger, Batch(events=events, dead_letters=[letter]), programs, SHARDS)
+    assert (posted.dead_letters, posted.postings) == (2, 1)
+    kept = await ledger.fetch('SELECT "offset", defect FROM dead_letters ORDER BY "offset"')
+    assert [tuple(row) for row in kept] == [(6, "not_json"), (7, CONFLICTING_DUPLICATE)]
 
 
 async def test_a_used_id_with_another_member_in_it_is_a_dead_letter_too(ledger: Pool, programs: Programs) -> None:
@@ -166,6 +175,27 @@ async def test_the_worker_of_an_older_generation_posts_nothing(ledger: Pool, pro
         await post(ledger, Batch("g", [consumed("o-1")], progress=progress), programs, SHARDS)
     assert await ledger.fetchval("SELECT count(*) FROM postings") == 0
     assert await ledger.fetchval("SELECT max(next_offset) FROM consumer_offsets") == 5
+
+
+async def test_offsets_never_go_back_and_what_was_read_from_an_older_one_is_not_posted(
+    ledger: Pool, programs: Programs
+) -> None:
+    await ledger.execute("INSERT INTO consumer_offsets VALUES ('g', 'orders', 0, 9, 1)")
+    batch = Batch("g", [consumed("o-1")], progress=[Progress("orders", 0, 8, 1, NOON)])
+    with pytest.raises(FencedError, match="orders/0"):
+        await post(ledger, batch, programs, SHARDS)
+    assert await ledger.fetchval("SELECT next_offset FROM consumer_offsets") == 9
+    assert await ledger.fetchval("SELECT count(*) FROM postings") == 0
+
+
+async def test_to_pass_what_is_no_event_does_not_turn_time_back(ledger: Pool, programs: Programs) -> None:
+    """A marker of a transaction has no arrival of its own; that of the last event stands."""
+    await ledger.execute("INSERT INTO consumer_offsets VALUES ('g', 'orders', 0, 5, 1)")
+    await post(ledger, Batch("g", [consumed("o-1")], progress=[Progress("orders", 0, 6, 1, NOON)]), programs, SHARDS)
+    await post(ledger, Batch("g", progress=[Progress("orders", 0, 7, 1, EPOCH)]), programs, SHARDS)
+    row = await ledger.fetchrow("SELECT next_offset, arrived_at FROM consumer_offsets")
+    assert row is not None
+    assert tuple(row) == (7, NOON)
 
 
 async def test_dead_letters_are_kept_as_they_came_beside_the_events_around_them(

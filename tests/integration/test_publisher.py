@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import orjson
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from redis.asyncio import Redis
 
+from services.publisher import share
 from services.publisher.app import Publisher
+from services.publisher.positions import read_positions
 from shared.cache.balances import BalanceCache, CachedBalance, ShardNews
 from shared.contracts.points_changed import PointsChangedData
 from shared.domain.facts import Sweep
@@ -120,6 +122,16 @@ async def test_records_keep_the_contract_and_say_what_the_journal_says(
         assert said == [tuple(movement)[3:] for movement in movements]
 
 
+async def test_what_one_request_has_no_room_for_goes_into_the_next(
+    settings: Settings, ledger: Pool, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(share, "BATCH_BYTES_MAX", 4_000)
+    await post_orders(ledger, 200)
+    async with running(Publisher(settings)):
+        await until(is_published(settings, 200))
+    assert await versions(settings) == {f"member-{number}": list(range(1, 21)) for number in range(10)}
+
+
 async def test_a_publisher_goes_on_where_the_last_one_stopped(settings: Settings, ledger: Pool, until: Until) -> None:
     for start in range(0, 150, 50):
         await post_orders(ledger, 50, start=start)
@@ -160,6 +172,22 @@ async def test_what_a_zombie_has_open_is_never_seen(settings: Settings, ledger: 
     assert await versions(settings) == {f"member-{number}": list(range(1, 7)) for number in range(10)}
 
 
+async def test_the_last_committed_position_counts_however_much_was_given_up_since(settings: Settings) -> None:
+    partition = TopicPartition(settings.topic(PUBLISHED), 0)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka, transactional_id=f"{settings.group('publisher')}-0", acks="all"
+    )
+    await producer.start()
+    async with producer.transaction():
+        await producer.send_and_wait(partition.topic, b'{"0": 7}', key=b"0", partition=0)
+    for _ in range(20):
+        await producer.begin_transaction()
+        await producer.send_and_wait(partition.topic, b'{"0": 999}', key=b"0", partition=0)
+        await producer.abort_transaction()
+    await producer.stop()
+    assert await read_positions(settings.kafka, partition, [Shard(0), Shard(1)]) == {0: 7, 1: 0}
+
+
 async def test_a_flushed_redis_fills_with_what_comes_next(
     settings: Settings, ledger: Pool, cache: BalanceCache, until: Until
 ) -> None:
@@ -190,10 +218,10 @@ async def test_a_redis_that_came_back_from_an_old_snapshot_is_brought_up_to_date
 
 
 async def test_redis_keeps_the_newer_version_whoever_comes_last(settings: Settings, cache: BalanceCache) -> None:
-    newer = CachedBalance(MemberId("alice"), 5, None, b'{"points":{"available":5}}')
-    older = CachedBalance(MemberId("alice"), 4, None, b'{"points":{"available":4}}')
-    await cache.refill(newer, 0)
-    await cache.refill(older, 0)
+    newer = CachedBalance(MemberId("alice"), 10, None, b'{"points":{"available":5}}')
+    older = CachedBalance(MemberId("alice"), 9, None, b'{"points":{"available":4}}')
+    for balance in (older, newer, older):
+        await cache.refill(balance, 0)
     assert await cache.read(MemberId("alice")) == newer
 
 
