@@ -21,6 +21,8 @@ def settle(account: Account, until: Instant, programs: Programs) -> tuple[Accoun
     postings = []
     while due_at is not None and due_at <= until:
         account, posting = _settle_instant(account, due_at, programs)
+        if not posting.movements:
+            raise ValueError(f"nothing of {account.member_id} falls due at {due_at}, though its account says so")
         postings.append(posting)
         due_at = account.next_due_at
     return account, tuple(postings)

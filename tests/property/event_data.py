@@ -131,7 +131,7 @@ def adjustments(draw: st.DrawFn, there: dict[tuple[str, str], int], number: int)
     pairs = [*there, ("m1", "stars"), *([pair for pair, points in there.items() if points] * 9)]
     member_id, wallet = pair = draw(st.sampled_from(pairs))
     up = st.sampled_from([1, 7, 50, 200, 5_000] * 3 + [BALANCE_LIMIT])
-    down = some_of(there.get(pair, 0)).map(lambda points: -points)
+    down = some_of(there.get(pair, 0)).map(lambda points: -min(points, BALANCE_LIMIT))
     return {
         "adjustment_id": f"a{number}",
         "member_id": member_id,
