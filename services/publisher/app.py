@@ -55,7 +55,7 @@ class Publisher(WorkerService):
         self._consumer: AIOKafkaConsumer | None = None
         self._shards = 0
         self._assigned = False
-        self._tails: dict[int, CacheTail] = {}
+        self._working: dict[int, Share] = {}
         self._failed: asyncio.Future[None] | None = None
 
     @Service.task
@@ -81,7 +81,7 @@ class Publisher(WorkerService):
         while not self.should_stop:
             if self._pool is not None:
                 try:
-                    await measure_tail(self._pool, [tail.published for tail in self._tails.values()])
+                    await measure_tail(self._pool, [share.published for share in self._working.values()])
                 except LEDGER_ERRORS as error:
                     log.warning("the journal's tail cannot be measured", error=repr(error))
             await self.sleep(MEASURE_EVERY_S)
@@ -101,7 +101,7 @@ class Publisher(WorkerService):
     async def _open(self) -> None:
         settings = self._settings
         if self._pool is None:
-            self._pool = await open_pool(settings.database, Role.PUBLISHER, max_size=SHARES + 1)
+            self._pool = await open_pool(settings.database, Role.PUBLISHER, max_size=2 * SHARES + 1)
         async with self._pool.acquire() as connection:
             installation = await read_installation(connection)
         self._shards = installation.shards
@@ -152,7 +152,7 @@ class Publisher(WorkerService):
         """Stop publishing; an open transaction is aborted."""
         tasks = list(self._shares.values())
         self._shares.clear()
-        self._tails.clear()
+        self._working.clear()
         self._assigned = False
         OWNED_PARTITIONS.set(0)
         for task in tasks:
@@ -178,13 +178,13 @@ class Publisher(WorkerService):
         # A cancellation can end as the error of the transaction that it interrupts. A share that was taken away must
         # not start again: it would fence its rightful owner, and be fenced by it, for ever.
         while owned():
-            cache = CacheTail(self._cache, self._pool, shards)
-            if share in self._tails:
-                cache.published = self._tails[share].published
-            self._tails[share] = cache
+            working = Share(share, shards, self._pool, CacheTail(self._cache, self._pool, shards), self._settings)
+            if share in self._working:
+                working.published = self._working[share].published
+            self._working[share] = working
             began_s = time.monotonic()
             try:
-                await Share(share, shards, self._pool, cache, self._settings).run(owned)
+                await working.run(owned)
             except Exception as error:
                 cause = _cause(error)
                 if not owned():

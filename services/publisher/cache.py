@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from services.publisher.positions import Positions
+from services.publisher.positions import Positions, ends_of
 from shared.cache.balances import CACHE_ERRORS, BalanceCache, CachedBalance, ShardNews
 from shared.domain.ids import Shard
 from shared.ledger.database import Pool, Record
@@ -14,7 +14,7 @@ from shared.metrics import RECONNECTS, Server
 from shared.stream.backoff import Backoff
 
 CHECK_EVERY_S = 1.0
-"""How soon it is noticed that Redis came back from an old snapshot while there was nothing to publish."""
+"""How soon it is noticed that Redis came back from an old snapshot while there was nothing to read."""
 
 CATCH_UP_PER_SHARD_MAX = 500
 
@@ -22,10 +22,11 @@ log = structlog.get_logger()
 
 
 class CacheTail:
-    """Keeps Redis at the published positions of one share. An outage of Redis is logged, waited for and made up."""
+    """Keeps Redis where one share has read the journal. An outage of Redis is logged, waited for and made up."""
 
     def __init__(self, cache: BalanceCache, pool: Pool, shards: list[Shard]) -> None:
-        self.published: Positions = {}
+        self.reached: Positions = {}
+        """How far the journal was read: whoever sets it has read from there on."""
         self._cache = cache
         self._pool = pool
         self._shards = shards
@@ -35,7 +36,11 @@ class CacheTail:
         self._checked_at_s = 0.0
 
     async def follow(self, postings: Mapping[Shard, list[Record]]) -> None:
-        """Apply postings that are being published, of the shards that are not behind; the others catch up."""
+        """Apply the postings that were read next, of the shards that are not behind; the others catch up."""
+        await self._follow(postings)
+        self.reached |= ends_of(postings)
+
+    async def _follow(self, postings: Mapping[Shard, list[Record]]) -> None:
         applied = await self._where()
         if applied is not None:
             in_step = {shard: group for shard, group in postings.items() if applied[shard] == group[0]["pos"] - 1}
@@ -43,7 +48,7 @@ class CacheTail:
             await self._catch_up(applied)
 
     async def catch_up(self) -> None:
-        """When there is nothing to publish: make up for what was missed, and see that Redis still knows everything."""
+        """When there is nothing to read: make up for what was missed, and see that Redis still knows everything."""
         applied = await self._where()
         if applied is None:
             return
@@ -65,12 +70,12 @@ class CacheTail:
                 return None
             # A Redis that knows nothing of a shard has none of its balances either: they are filled when they are read.
             self._applied = {
-                shard: self.published[shard] if (at := known[shard]) is None else at for shard in self._shards
+                shard: self.reached[shard] if (at := known[shard]) is None else at for shard in self._shards
             }
         return self._applied
 
     async def _catch_up(self, applied: Positions) -> None:
-        behind = {shard: pos for shard, pos in applied.items() if pos < self.published[shard]}
+        behind = {shard: pos for shard, pos in applied.items() if pos < self.reached[shard]}
         if behind:
             await self._apply(applied, await read_postings(self._pool, behind, CATCH_UP_PER_SHARD_MAX))
 

@@ -1,11 +1,12 @@
 """How far the shards of a share are published: the last record of the share's partition says it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.domain.ids import Shard
+from shared.ledger.database import Record
 
 Positions = dict[Shard, int]
 
@@ -13,6 +14,11 @@ Positions = dict[Shard, int]
 def dump_positions(positions: Positions) -> bytes:
     """The positions as the value of a record."""
     return orjson.dumps({str(shard): pos for shard, pos in positions.items()})
+
+
+def ends_of(postings: Mapping[Shard, list[Record]]) -> Positions:
+    """The last position of each shard that has postings here."""
+    return {shard: group[-1]["pos"] for shard, group in postings.items()}
 
 
 async def read_positions(kafka: str, partition: TopicPartition, shards: Iterable[Shard]) -> Positions:

@@ -1,13 +1,13 @@
 """One share: a fixed group of shards, published by one producer whose transactional id fences every older one."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from services.publisher.cache import CacheTail
-from services.publisher.positions import Positions, dump_positions, read_positions
+from services.publisher.positions import Positions, dump_positions, ends_of, read_positions
 from services.publisher.records import OutRecord, record_of
 from shared.domain.ids import Shard
 from shared.ledger.database import Pool, Record
@@ -30,18 +30,25 @@ log = structlog.get_logger()
 
 
 class Share:
-    """Publishes the shards of one share, from their committed positions on."""
+    """Publishes the shards of one share, from their committed positions on.
+
+    Two tasks work side by side. One follows the journal and brings it to Redis as it comes; the other publishes what it
+    has read, in one transaction after the other. So nobody's balance waits for Kafka.
+    """
 
     def __init__(self, share: int, shards: list[Shard], pool: Pool, cache: CacheTail, settings: Settings) -> None:
+        self.published: Positions = {}
+        """How far the shards are published; empty as long as nobody has read it."""
         self._share = share
-        self._shards = shards
         self._pool = pool
         self._cache = cache
         self._settings = settings
+        self._shards = shards
         self._topic = settings.topic(POINTS_CHANGED)
         self._published = TopicPartition(settings.topic(PUBLISHED), share)
         self._source = f"/pointstream/{settings.installation}".encode()
-        self._per_shard_max = max(1, settings.publish_postings_max // len(shards))
+        self._read = Read(settings.publish_postings_max)
+        self._ended = False
 
     async def run(self, owned: Callable[[], bool]) -> None:
         """Publish until cancelled. Raises `ProducerFenced` when another publisher has taken the share over.
@@ -61,30 +68,51 @@ class Share:
         )
         try:
             await producer.start()
-            positions = await read_positions(settings.kafka, self._published, self._shards)
-            self._cache.published = positions
+            self.published = await read_positions(settings.kafka, self._published, self._shards)
+            self._cache.reached = dict(self.published)
             log.info("publishing", share=self._share, shards=len(self._shards))
-            while owned():
-                self._cache.published = positions = await self._publish_next(producer, positions)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._until_ended(owned, self._follow))
+                tasks.create_task(self._until_ended(owned, lambda: self._publish(producer)))
         finally:
             await producer.stop()
 
-    async def _publish_next(self, producer: AIOKafkaProducer, positions: Positions) -> Positions:
-        """Publish what is next in the journal, if anything; returns the positions after it."""
-        postings = await read_postings(self._pool, positions, self._per_shard_max)
+    async def _until_ended(self, owned: Callable[[], bool], step: Callable[[], Awaitable[None]]) -> None:
+        """Take one step after the other until the share is taken away, or the other task has ended."""
+        try:
+            while owned() and not self._ended:
+                await step()
+        finally:
+            self._ended = True
+            self._read.wake()
+
+    async def _follow(self) -> None:
+        """Read what is next in the journal, if anything, and bring it to Redis."""
+        settings = self._settings
+        per_shard_max = max(1, settings.publish_postings_max // len(self._shards))
+        await self._read.until_room()
+        postings = await read_postings(self._pool, self._cache.reached, per_shard_max)
         if not postings:
             await self._cache.catch_up()
-            await asyncio.sleep(self._settings.publish_poll_ms / 1000)
-            return positions
-        movements = await read_movements(self._pool, positions, postings)
-        after = positions | {shard: group[-1]["pos"] for shard, group in postings.items()}
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._send(producer, postings, movements, after))
-            tasks.create_task(self._cache.follow(postings))
-        PUBLISHED_POSTINGS.inc(sum(map(len, postings.values())))
-        if sum(map(len, postings.values())) < self._settings.publish_postings_max // 2:
+            await asyncio.sleep(settings.publish_poll_ms / 1000)
+            return
+        self._read.add(postings)
+        await self._cache.follow(postings)
+        if _count(postings) < settings.publish_postings_max // 2:
+            await asyncio.sleep(settings.tail_pause_ms / 1000)
+
+    async def _publish(self, producer: AIOKafkaProducer) -> None:
+        """Publish what was read, in one transaction."""
+        postings = await self._read.take()
+        if not postings:
+            return
+        movements = await read_movements(self._pool, self.published, postings)
+        after = self.published | ends_of(postings)
+        await self._send(producer, postings, movements, after)
+        self.published = after
+        PUBLISHED_POSTINGS.inc(_count(postings))
+        if _count(postings) < self._settings.publish_postings_max // 2:
             await asyncio.sleep(self._settings.publish_pause_ms / 1000)
-        return after
 
     async def _send(
         self,
@@ -125,3 +153,43 @@ class Share:
                 batch.append(key=key, value=value, timestamp=timestamp_ms, headers=headers)
         sent.append(await producer.send_batch(batch, self._topic, partition=shard))
         return sent
+
+
+class Read:
+    """What was read of the journal and is not published yet: at most so many postings, and those of one more look."""
+
+    def __init__(self, postings_max: int) -> None:
+        self._postings_max = postings_max
+        self._postings: dict[Shard, list[Record]] = {}
+        self._there = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def add(self, postings: Mapping[Shard, list[Record]]) -> None:
+        """Put the next postings of some shards behind those that wait."""
+        for shard, group in postings.items():
+            self._postings.setdefault(shard, []).extend(group)
+        self._there.set()
+        if _count(self._postings) >= self._postings_max:
+            self._room.clear()
+
+    async def take(self) -> dict[Shard, list[Record]]:
+        """All that waits, once there is something; nothing only when somebody was woken up."""
+        await self._there.wait()
+        taken, self._postings = self._postings, {}
+        self._there.clear()
+        self._room.set()
+        return taken
+
+    async def until_room(self) -> None:
+        """Wait while too much waits."""
+        await self._room.wait()
+
+    def wake(self) -> None:
+        """Let nobody wait any longer."""
+        self._there.set()
+        self._room.set()
+
+
+def _count(postings: Mapping[Shard, list[Record]]) -> int:
+    return sum(map(len, postings.values()))

@@ -49,6 +49,7 @@ SETTINGS = Settings(
     lanes=2,
     publish_postings_max=6,
     publish_pause_ms=1,
+    tail_pause_ms=1,
     publish_poll_ms=100,
     sweep_accounts_max=2,
     sweep_poll_ms=100,
