@@ -93,7 +93,7 @@ class Settings(BaseSettings):
     publish_pause_ms: Annotated[int, Field(ge=0, le=10_000)] = 80
     """How long a publisher that keeps up lets postings gather after a transaction: each one costs the broker some
     twenty requests, whether it has one record or a thousand. A lone posting does not wait for it."""
-    tail_pause_ms: Annotated[int, Field(ge=0, le=10_000)] = 25
+    tail_pause_ms: Annotated[int, Field(ge=0, le=10_000)] = 40
     """How long a publisher that keeps up lets postings gather before it reads on, and brings them to Redis."""
     publish_poll_ms: Annotated[int, Field(ge=1, le=10_000)] = 15
     """How often the publisher looks for new postings when there were none."""
