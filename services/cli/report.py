@@ -61,8 +61,8 @@ class Report:
     orders: int
     members: int
     cached_members: int
-    issued: dict[str, dict[str, int]]
-    """Points by month and category."""
+    given: dict[str, dict[str, int]]
+    """Points that rules gave, before caps, budgets and refunds, by month and category."""
     returns: Returns
     top: list[dict[str, int | str]]
     balances: dict[str, dict[str, int]]
@@ -93,9 +93,9 @@ async def _read(
 ) -> Report:
     outcomes = await connection.fetch(statement("count_outcomes"))
     rules = [rule.rule_id for rule in program.rules if rule.wallet == wallet]
-    issued: dict[str, dict[str, int]] = {}
-    for row in await connection.fetch(statement("issued_by_month"), str(program.calendar.zone), rules):
-        issued.setdefault(row["month"], {})[row["category"]] = row["points"]
+    given: dict[str, dict[str, int]] = {}
+    for row in await connection.fetch(statement("given_by_month"), str(program.calendar.zone), rules):
+        given.setdefault(row["month"], {})[row["category"]] = row["points"]
     (returned,) = await connection.fetch(statement("count_refunds"))
     taken = await connection.fetch(statement("taken_back"), wallet)
     top = await connection.fetch(statement("top_members"), wallet, TOP_MEMBERS)
@@ -111,7 +111,7 @@ async def _read(
         orders=await connection.fetchval("SELECT count(*) FROM orders"),
         members=verification.compared(Check.VERSIONS),
         cached_members=verification.compared(Check.REDIS),
-        issued=issued,
+        given=given,
         returns=Returns(
             RULE,
             SEED,
@@ -137,12 +137,12 @@ def as_json(report: Report) -> bytes:
 def show(report: Report) -> None:
     """The report for a person to read."""
     run = report.run
-    console.rule("[bold]What a year of shopping came to")
+    console.rule("[bold]What the shopping came to")
     console.print(
         f"{report.orders:,} orders of {report.members:,} members, up to {rfc3339(run.until)}.  "
         + ", ".join(f"{outcome}: {events:,}" for outcome, events in report.outcomes.items())
     )
-    _show_issued(report)
+    _show_given(report)
     _show_returns(report)
     _show_top(report)
     _show_expiring(report)
@@ -155,18 +155,18 @@ def show(report: Report) -> None:
     _show_proof(report)
 
 
-def _show_issued(report: Report) -> None:
+def _show_given(report: Report) -> None:
     by_category: dict[str, int] = {}
-    for categories in report.issued.values():
+    for categories in report.given.values():
         for category, points in categories.items():
             by_category[category] = by_category.get(category, 0) + points
     shown = sorted(by_category, key=lambda category: -by_category[category])[:CATEGORIES_SHOWN]
-    legend = Text("Points issued by month: ")
+    legend = Text("Points that rules gave by month, before caps, budgets and refunds: ")
     for index, category in enumerate([*shown, OTHER]):
         legend.append(f"{FILLS[index] * 2} {category.lower()}  ", style=COLOURS[index])
-    most = max((sum(categories.values()) for categories in report.issued.values()), default=1)
+    most = max((sum(categories.values()) for categories in report.given.values()), default=1)
     table = Table(title=legend, title_justify="left", box=None, show_header=False, padding=(0, 1))
-    for month, categories in report.issued.items():
+    for month, categories in report.given.items():
         total = sum(categories.values())
         parts = [categories.get(category, 0) for category in shown]
         table.add_row(month, _bar([*parts, total - sum(parts)], most), f"{total:,}")

@@ -1,4 +1,5 @@
--- Points of a wallet that orders earned, by local month and category of their lines, as they are frozen on the lines.
+-- Points of a wallet that rules gave orders, before caps, budgets and refunds, by local month and category of their lines, as they are
+-- frozen on the lines.
 SELECT to_char(o.occurred_at AT TIME ZONE $1, 'YYYY-MM') AS month,
        coalesce(l.category, 'UNKNOWN') AS category,
        sum(l.points::bigint)::bigint AS points
