@@ -107,7 +107,7 @@ async def test_returns_are_told_as_simulated_and_take_points_from_wherever_they_
 async def test_the_second_time_changes_nothing(replayed: Replayed) -> None:
     assert replayed.first["run"]["postings"] > 0
     assert replayed.second["run"]["postings"] == 0
-    parts = ("outcomes", "orders", "members", "issued", "returns", "top", "balances", "differences")
+    parts = ("outcomes", "orders", "members", "given", "returns", "top", "balances", "differences")
     assert {part: replayed.first[part] for part in parts} == {part: replayed.second[part] for part in parts}
 
 
