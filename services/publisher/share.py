@@ -45,7 +45,7 @@ class Share:
         self._settings = settings
         self._shards = shards
         self._topic = settings.topic(POINTS_CHANGED)
-        self._published = TopicPartition(settings.topic(PUBLISHED), share)
+        self._positions = TopicPartition(settings.topic(PUBLISHED), share)
         self._source = f"/pointstream/{settings.installation}".encode()
         self._read = Read(settings.publish_postings_max)
         self._ended = False
@@ -68,7 +68,7 @@ class Share:
         )
         try:
             await producer.start()
-            self.published = await read_positions(settings.kafka, self._published, self._shards)
+            self.published = await read_positions(settings.kafka, self._positions, self._shards)
             self._cache.reached = dict(self.published)
             log.info("publishing", share=self._share, shards=len(self._shards))
             async with asyncio.TaskGroup() as tasks:
@@ -131,7 +131,7 @@ class Share:
                 sent += await self._send_records(producer, shard, records)
             sent.append(
                 await producer.send(
-                    self._published.topic,
+                    self._positions.topic,
                     key=b"%d" % self._share,
                     value=dump_positions(after),
                     partition=self._share,

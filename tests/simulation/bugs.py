@@ -112,7 +112,7 @@ def cursor_moved_before_the_transaction() -> AbstractContextManager[Any]:
         async with producer.transaction():
             await (
                 await producer.send(
-                    share._published.topic,
+                    share._positions.topic,
                     key=b"%d" % share._share,
                     value=dump_positions(after),
                     partition=share._share,
