@@ -131,17 +131,18 @@ async def run(case: Case, settings: Settings) -> Result:
 
 
 async def send_all(case: Case, settings: Settings, pool: Pool, programs: Programs) -> None:
-    """Send the events, and return when all are consumed. Between topics there is no order, so what comes through
-    another one than the event before waits for that."""
+    """Send the events, and return when all are consumed. Between topics and between members there is no order, and a
+    budget goes to who comes first: what is another member's, or comes through another topic, waits for those before."""
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all")
     poster = Poster(pool, programs, SHARDS)
     await producer.start()
     try:
-        topic = None
+        before = None
         for sent, event in enumerate(case.events):
-            if event.contract.topic != topic:
+            topic, member_id = event.contract.topic, event.decoded.fact.member_id
+            if before != (topic, member_id):
                 await consumed(pool, sent)
-            topic = event.contract.topic
+            before = topic, member_id
             arrived_at = instant_of(event.arrived_at)
             if topic == adjustments.TOPIC:
                 await adjustments.adjust(poster, adjustments.adjustment_of(event.message, arrived_at))
@@ -149,7 +150,7 @@ async def send_all(case: Case, settings: Settings, pool: Pool, programs: Program
             await producer.send_and_wait(
                 settings.topic(topic),
                 event.message,
-                key=event.decoded.fact.member_id.encode(),
+                key=member_id.encode(),
                 timestamp_ms=unix_ms(arrived_at),
             )
     finally:

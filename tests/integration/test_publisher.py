@@ -217,6 +217,25 @@ async def test_a_redis_that_came_back_from_an_old_snapshot_is_brought_up_to_date
     assert [entry.version for entry in cached if entry] == [8] * 10
 
 
+async def test_who_has_no_news_is_brought_up_to_date_too_where_redis_came_back_behind(
+    settings: Settings, ledger: Pool, cache: BalanceCache, until: Until
+) -> None:
+    """What Redis missed was published long ago, and the first news a publisher reads is of other members of the shards."""
+    async with running(Publisher(settings)):
+        await post_orders(ledger, 40)
+        await until(is_cached(ledger, cache))
+        snapshot = await dump(settings)
+        await post_orders(ledger, 40, start=40)
+        await until(is_published(settings, 80))
+    await forget(settings)
+    await restore(settings, snapshot)
+    await post_orders(ledger, 20, start=80, members=5)
+    async with running(Publisher(settings)):
+        await until(is_cached(ledger, cache))
+    cached = await cache.read_many([MemberId(f"member-{number}") for number in range(10)])
+    assert [entry.version for entry in cached if entry] == [12] * 5 + [8] * 5
+
+
 async def test_redis_keeps_the_newer_version_whoever_comes_last(settings: Settings, cache: BalanceCache) -> None:
     newer = CachedBalance(MemberId("alice"), 10, None, b'{"points":{"available":5}}')
     older = CachedBalance(MemberId("alice"), 9, None, b'{"points":{"available":4}}')
