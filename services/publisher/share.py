@@ -98,7 +98,7 @@ class Share:
             return
         self._read.add(postings)
         await self._cache.follow(postings)
-        if _count(postings) < settings.publish_postings_max // 2:
+        if all(len(group) < per_shard_max for group in postings.values()):  # else there may be more of it already
             await asyncio.sleep(settings.tail_pause_ms / 1000)
 
     async def _publish(self, producer: AIOKafkaProducer) -> None:

@@ -17,7 +17,7 @@ from shared.domain.model import Account, AccountOf, Decision, KnownOrder, Outcom
 from shared.domain.program import Program, Programs
 from shared.domain.program_budgets import BudgetKey
 from shared.domain.referral import FirstOrder, Given, Referral, ReferralRule, Reward
-from shared.domain.reverse import Claw, fits, refunded, take_back
+from shared.domain.reverse import ALL, Claw, fits, refunded, remaining, take_back
 from shared.domain.settle import effective_instant, settle
 from shared.domain.tally import Tallies, TallyKey
 from shared.domain.time import Instant
@@ -148,10 +148,10 @@ def _remains(rule: ReferralRule, order: KnownOrder) -> bool:
     if rated is None:
         return False
     parts = refunded(rated, [refund for refund in order.refunds if fits(refund, rated)]).parts
-    if all(part == 1 for part in parts):
+    if all(part == ALL for part in parts):
         return False
-    remaining = sum(base * (1 - part) for base, part in zip(rated.bases, parts, strict=True))
-    return rule.at_least is None or remaining >= rule.at_least
+    left, of = remaining(rated.bases, parts)
+    return rule.at_least is None or left >= rule.at_least * of
 
 
 def _give(

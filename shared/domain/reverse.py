@@ -1,13 +1,13 @@
 """Reversal: what refunds take back of an order's points, and where they are taken from (SEMANTICS, Refunds).
 
 What is to be taken depends on the sums of all refunds alone, so it does not matter how they are split or in which order
-they come. Parts of lines are exact rationals, as (numerator, denominator); nothing is rounded before the points are.
+they come. Parts of lines are exact rationals; nothing is rounded before the points are.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import NamedTuple, assert_never
+from math import gcd
+from typing import Final, NamedTuple, assert_never
 
 from shared.domain.entry import AVAILABLE, Entry
 from shared.domain.facts import Refund
@@ -18,15 +18,19 @@ from shared.domain.time import Instant
 
 CLAWED_BACK = Bucket.CLAWED_BACK
 
-NONE, ALL = Fraction(0), Fraction(1)
+Part = tuple[int, int]
+"""An exact part of something: numerator and denominator, reduced. A `Fraction` costs several times as much."""
+
+NONE: Final = (0, 1)
+ALL: Final = (1, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Refunded:
-    """What an order's refunds come to: by line the part that is given back, from 0 to 1; and whether anything was given
-    back that was not there."""
+    """What an order's refunds come to: by line the part that is given back, from `NONE` to `ALL`; and whether anything
+    was given back that was not there."""
 
-    parts: Sequence[Fraction]
+    parts: Sequence[Part]
     too_much: bool
 
 
@@ -50,35 +54,54 @@ def refunded(order: RatedOrder, refunds: Iterable[Refund]) -> Refunded:
         for given in refund.lines:
             place = places[given.line_id]
             paid = order.paid_by_line[place]
-            own[place] += Fraction(given.quantity, order.quantities[place] or 1)
+            own[place] = _plus(own[place], given.quantity, order.quantities[place] or 1)
             if paid:
-                own[place] += Fraction(given.amount, paid)
+                own[place] = _plus(own[place], given.amount, paid)
             elif given.amount:
                 too_much = True
-    for place, part in enumerate(own):
-        if part > 1:
+    for place, (numerator, denominator) in enumerate(own):
+        if numerator > denominator:
             own[place], too_much = ALL, True
-    left = [paid * (1 - part) for paid, part in zip(order.paid_by_line, own, strict=True)]
-    total = sum(left)
-    if whole > total:
-        too_much = True
-    if full:
-        return Refunded([ALL] * len(own), too_much)
-    shared = min(Fraction(whole) / total, ALL) if total else NONE
-    gone = shared == 1 or (total == 0 and any(order.paid_by_line))
-    parts = [
-        part + (1 - part) * shared if paid else ALL if gone else part
-        for part, paid in zip(own, order.paid_by_line, strict=True)
+    left = remaining(order.paid_by_line, own)
+    parts = [ALL] * len(own) if full else _with_whole(order.paid_by_line, own, whole, left)
+    return Refunded(parts, too_much or whole * left[1] > left[0])
+
+
+def _with_whole(paid_by_line: Sequence[int], own: list[Part], whole: int, left: Part) -> list[Part]:
+    """The lines' parts when of what is `left` of them all so much is given back for the order as a whole."""
+    if whole * left[1] >= left[0]:
+        return [ALL] * len(own) if any(paid_by_line) else own
+    if whole == 0:
+        return own
+    numerator, denominator = whole * left[1], left[0]
+    return [
+        _plus(part, (part[1] - part[0]) * numerator, part[1] * denominator) if paid else part
+        for part, paid in zip(own, paid_by_line, strict=True)
     ]
-    return Refunded(parts, too_much)
 
 
-def claws(order: RatedOrder, parts: Sequence[Fraction], program: Program) -> list[tuple[Rule, int]]:
+def remaining(amounts: Sequence[int], parts: Sequence[Part]) -> Part:
+    """What is left of the lines' amounts when these parts of the lines are given back, exactly."""
+    left = NONE
+    for place, (gone, of) in enumerate(parts):
+        left = _plus(left, amounts[place] * (of - gone), of)
+    return left
+
+
+def _plus(part: Part, numerator: int, denominator: int) -> Part:
+    """A part and another one. Reduced, so that many refunds of a line make no long numbers."""
+    above = part[0] * denominator + numerator * part[1]
+    below = part[1] * denominator
+    common = gcd(above, below)
+    return above // common, below // common
+
+
+def claws(order: RatedOrder, parts: Sequence[Part], program: Program) -> list[tuple[Rule, int]]:
     """The points that refunds of these parts of the lines take back in all, by rule, in the program's order.
 
     `program` is the version that rated the order.
     """
-    everything = all(part == 1 for part in parts)
+    everything = all(part == ALL for part in parts)
     # What a limit has taken was never given, so it is taken back first (SEMANTICS G27).
     return [
         (rule, max(0, _claw(rule, order, parts, everything=everything) - order.trimmed.get(rule.rule_id, 0)))
@@ -87,24 +110,23 @@ def claws(order: RatedOrder, parts: Sequence[Fraction], program: Program) -> lis
     ]
 
 
-def _claw(rule: Rule, order: RatedOrder, parts: Sequence[Fraction], *, everything: bool) -> int:
+def _claw(rule: Rule, order: RatedOrder, parts: Sequence[Part], *, everything: bool) -> int:
     points = order.points[rule.rule_id]
     if everything:
         return sum(points)
     if isinstance(rule.earning, Threshold) and rule.earning.on_refund is not OnRefund.PRORATA:
         bases = order.counted.get(rule.rule_id, order.bases)
-        remaining = sum((base * (1 - part) for base, part in zip(bases, parts, strict=True)), NONE)
-        return 0 if _is_kept(rule.earning, remaining, sum(bases)) else sum(points)
-    return sum([share * part.numerator // part.denominator for share, part in zip(points, parts, strict=True)])
+        return 0 if _is_kept(rule.earning, remaining(bases, parts), sum(bases)) else sum(points)
+    return sum([share * part[0] // part[1] for share, part in zip(points, parts, strict=True)])
 
 
-def _is_kept(threshold: Threshold, remaining: Fraction, counted: int) -> bool:
+def _is_kept(threshold: Threshold, left: Part, counted: int) -> bool:
     """Whether a threshold's bonus stays, with so much left of what it counted."""
     match threshold.on_refund:
         case OnRefund.RECOMPUTE | OnRefund.PRORATA:
-            return remaining >= threshold.at_least
+            return left[0] >= threshold.at_least * left[1]
         case OnRefund.KEEP:
-            return 2 * remaining >= counted
+            return 2 * left[0] >= counted * left[1]
         case _:
             assert_never(threshold.on_refund)
 
@@ -132,11 +154,12 @@ def reverse(
     lots in burn order; what is missing then follows the program's policy.
     """
     now = refunded(order, [refund for refund in after if fits(refund, order)])
-    was = refunded(order, [refund for refund in before if fits(refund, order)])
-    earlier = {rule.rule_id: points for rule, points in claws(order, was.parts, program)}
+    earlier: dict[RuleId, int] = {}
+    if counted := [refund for refund in before if fits(refund, order)]:
+        earlier = {rule.rule_id: points for rule, points in claws(order, refunded(order, counted).parts, program)}
     taken: dict[RuleId, int] = {}
     for rule, together in claws(order, now.parts, program):
-        points = together - earlier[rule.rule_id]
+        points = together - earlier.get(rule.rule_id, 0)
         claw = Claw(rule.wallet, points, rule.rule_id, order.order_id, order.lots)
         taken[rule.rule_id] = points - take_back(entry, claw, program, effective_at)
     return Reversed(taken, now.too_much)

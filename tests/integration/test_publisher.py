@@ -220,7 +220,7 @@ async def test_a_redis_that_came_back_from_an_old_snapshot_is_brought_up_to_date
 async def test_who_has_no_news_is_brought_up_to_date_too_where_redis_came_back_behind(
     settings: Settings, ledger: Pool, cache: BalanceCache, until: Until
 ) -> None:
-    """What Redis missed was published long ago, and the first news a publisher reads is of other members of the shards."""
+    """What Redis missed was published long ago, and the first news that is read is of other members."""
     async with running(Publisher(settings)):
         await post_orders(ledger, 40)
         await until(is_cached(ledger, cache))
