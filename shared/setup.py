@@ -6,7 +6,7 @@ from pathlib import Path
 
 from shared.contracts.program import read_program
 from shared.ledger.database import Pool, Role, open_pool
-from shared.ledger.installation import Clock, create_database, install, migrate
+from shared.ledger.installation import Clock, create_database, install, migrate, one_at_a_time
 from shared.ledger.programs import register_program
 from shared.settings import Settings
 from shared.stream.topics import create_topics
@@ -16,14 +16,15 @@ SHARDS = 32
 
 
 async def set_up(settings: Settings, program: Path, clock: Clock = Clock.LIVE, shards: int = SHARDS) -> None:
-    """Make what is missing of an installation, with `program` as a version that it knows.
+    """Make what is missing of an installation, with `program` as a version that it knows. Waits for others who do it.
 
     Raises `ProgramError` before anything is made, and `InstallationError` where something is otherwise by now.
     """
     _, text = read_program(program)
-    await create_database(settings.postgres, settings.installation)
-    await migrate(settings.database)
-    await fill(settings, text, str(program), clock, shards)
+    async with one_at_a_time(settings.postgres):
+        await create_database(settings.postgres, settings.installation)
+        await migrate(settings.database)
+        await fill(settings, text, str(program), clock, shards)
     await create_topics(settings, shards, clock)
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import sysconfig
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import as_file, files
@@ -41,6 +43,18 @@ class InstallationError(Exception):
     """The installation cannot be used like this; the message says why and what to do."""
 
 
+@asynccontextmanager
+async def one_at_a_time(postgres: str) -> AsyncIterator[None]:
+    """Wait for whoever sets an installation up by way of the same database of a server, and keep others waiting as long
+    as the block lasts. Roles belong to the whole server, so it is not about one installation alone."""
+    connection = await asyncpg.connect(postgres, timeout=10)
+    try:
+        await connection.execute(statements.LOCK_SETTING_UP)
+        yield
+    finally:
+        await connection.close()
+
+
 async def create_database(postgres: str, name: str, template: str | None = None) -> bool:
     """Create the database `name` on the server of `postgres`, for the migrator to own; True when it was not there."""
     connection = await asyncpg.connect(postgres, timeout=10)
@@ -68,7 +82,7 @@ async def drop_database(postgres: str, name: str) -> None:
 
 
 async def migrate(database: str) -> None:
-    """Bring the schema up to date, as the migrator, with dbmate, which takes a lock of its own against a second one."""
+    """Bring the schema up to date, as the migrator, with dbmate. Two at once get in each other's way."""
     dbmate = Path(sysconfig.get_path("scripts")) / "dbmate"
     separator = "&" if urlsplit(database).query else "?"
     with as_file(files("shared.ledger") / "migrations") as folder:

@@ -3,13 +3,18 @@
 import asyncio
 import json
 import os
+import secrets
 import sys
 from pathlib import Path
 
 import pytest
 
+from deploy.stack import Addresses
+from shared.ledger.database import Role
+from shared.ledger.installation import drop_database, read_installation
 from shared.settings import Settings
-from shared.setup import SHARDS
+from shared.setup import SHARDS, open_ledger
+from shared.stream.topics import delete_topics
 from tests.support.installing import Make
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -58,6 +63,24 @@ async def test_a_changed_program_needs_a_new_version(make_installation: Make, tm
     code, _, errors = await pointstream("init", "--program", str(program), settings=settings)
     assert code == 1
     assert "version 1 is registered with other content" in errors
+
+
+async def test_one_that_sets_an_installation_up_waits_for_another(stack: Addresses) -> None:
+    """What is made meanwhile is there, and whole, for both."""
+    settings = Settings(
+        kafka=stack.kafka,
+        postgres=stack.postgres,
+        redis=stack.redis,
+        installation=f"t_{secrets.token_hex(4)}",
+    )
+    try:
+        for done in await asyncio.gather(*(pointstream("init", settings=settings) for _ in range(2))):
+            assert done[0] == 0, done
+        async with open_ledger(settings, Role.READER) as pool:
+            assert (await read_installation(pool)).shards == SHARDS
+    finally:
+        await drop_database(settings.postgres, settings.installation)
+        await delete_topics(settings)
 
 
 async def test_a_worker_that_does_not_exist_is_named(settings: Settings) -> None:
