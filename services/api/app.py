@@ -13,10 +13,11 @@ from services.api.connecting import Ledger
 from services.api.models import Problem
 from services.api.operators import Desks
 from services.api.problems import handle_problems
-from services.api.serve import PortTakenError, serve
+from services.api.serve import serve
 from shared.clock import wall_clock
 from shared.domain.time import Instant
 from shared.garbage import let_garbage_wait
+from shared.listening import PortTakenError
 from shared.metrics import Process
 from shared.monitor import Monitor
 from shared.settings import Settings

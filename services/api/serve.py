@@ -3,27 +3,18 @@
 import asyncio
 import contextlib
 import signal
-import socket
 from collections.abc import Iterator
-from typing import NoReturn
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
 
-HOST = "127.0.0.1"
-"""Whoever opens the API to a network puts a proxy with authentication in front of it."""
+from shared.listening import HOST, listen
 
 STOP_TIMEOUT_S = 8
 """What requests under way may take to end after a stop signal; the whole process is gone within 10 s."""
 
-BACKLOG = 512
-
 log = structlog.get_logger()
-
-
-class PortTakenError(Exception):
-    """The port cannot be listened on; the message says which and what to do."""
 
 
 class _Server(uvicorn.Server):
@@ -47,7 +38,7 @@ async def serve(app: FastAPI, port: int) -> None:
 
     Raises `PortTakenError`.
     """
-    with _listen(port) as listener:
+    with listen(port) as listener:
         server = _Server(
             uvicorn.Config(
                 app,
@@ -62,22 +53,3 @@ async def serve(app: FastAPI, port: int) -> None:
         log.info("serving", url=f"http://{HOST}:{listener.getsockname()[1]}")
         await server.serve(sockets=[listener])
         log.info("stopped")
-
-
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket()
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
-        listener.listen(BACKLOG)
-        listener.setblocking(False)
-    except OSError as error:
-        listener.close()
-        _refuse(port, error)
-    return listener
-
-
-def _refuse(port: int, error: OSError) -> NoReturn:
-    raise PortTakenError(
-        f"port {port} of {HOST} cannot be listened on ({error.strerror}); set POINTSTREAM_API_PORT to a free one"
-    ) from error

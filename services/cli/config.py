@@ -45,9 +45,9 @@ def fail_at_postgres(error: BaseException, then: str = "`pointstream stack statu
     fail(f"PostgreSQL does not answer: {said}\n{then}")
 
 
-def program_setting() -> Path:
-    """The program that the settings name."""
-    return _read_settings(Settings).program
+def first_settings() -> Settings:
+    """Settings of before the servers are up, with any address of theirs."""
+    return _read_settings(Settings)
 
 
 def load_settings(*, installation: str | None = None, program: Path | None = None) -> Settings:

@@ -19,8 +19,8 @@ from services.cli.config import (
     errors,
     fail,
     fail_at_postgres,
+    first_settings,
     load_settings,
-    program_setting,
 )
 from services.cli.processes import Worker, WorkerEndedError, running
 from shared.contracts.program import ProgramError, read_program
@@ -28,6 +28,7 @@ from shared.core import core
 from shared.ledger.database import CONNECTION_ERRORS, Role
 from shared.ledger.installation import Clock, InstallationError, read_installation
 from shared.ledger.programs import load_programs
+from shared.listening import PortTakenError, listen
 from shared.logging import configure_logging
 from shared.metrics import Process
 from shared.monitor import HOST
@@ -73,6 +74,7 @@ def run(
     """Run a worker in the foreground, or all of them; Ctrl-C stops it."""
     settings = load_settings(installation=installation)
     if worker == ALL:
+        _check_api_port(settings)
         raise typer.Exit(run_all(settings))
     if worker not in list(Worker):
         fail(f"{worker!r} is no worker; say {', '.join(Worker)} or {ALL}")
@@ -100,8 +102,10 @@ async def _check(settings: Settings) -> None:
 
 def up(program: ProgramFile = None, installation: Installation = None) -> None:
     """Bring up the stack and all workers, and say how to try them; Ctrl-C stops the workers."""
+    early = first_settings()
+    _check_api_port(early)
     try:
-        read_program(program or program_setting())
+        read_program(program or early.program)
         stack.up(stack.home(), lambda line: errors.print(line, highlight=False))
     except (ProgramError, stack.StackError) as error:
         fail(str(error))
@@ -121,6 +125,14 @@ Ctrl-C stops the workers; `pointstream stack down` stops the servers.
 """
     )
     raise typer.Exit(run_all(settings))
+
+
+def _check_api_port(settings: Settings) -> None:
+    """End the command where the API could not be reached, before anything is started."""
+    try:
+        listen(settings.api_port).close()
+    except PortTakenError as error:
+        fail(f"Nothing was started: {error}")
 
 
 def metrics_addresses(settings: Settings) -> str:

@@ -4,9 +4,11 @@ import asyncio
 import json
 import os
 import secrets
+import socket
 import sys
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from deploy.stack import Addresses
@@ -172,6 +174,23 @@ async def test_a_server_that_cannot_be_reached_is_named(
     assert code == 1
     assert errors.startswith(message)
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("command", [("up",), ("run", "all")])
+async def test_where_the_port_of_the_api_is_taken_nothing_starts(
+    stack: Addresses, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    settings = Settings(
+        kafka=stack.kafka, postgres=stack.postgres, redis=stack.redis, installation=f"t_{secrets.token_hex(4)}"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("POINTSTREAM_API_PORT", str(port))
+        code, _, errors = await pointstream(*command, settings=settings)
+    said = f"Nothing was started: port {port} of 127.0.0.1 cannot be listened on (Address already in use);"
+    assert (code, errors) == (1, f"{said} set POINTSTREAM_API_PORT to a free one\n")
+    with pytest.raises(asyncpg.InvalidCatalogNameError):
+        await asyncpg.connect(settings.database)
 
 
 async def test_up_names_a_setting_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
