@@ -24,9 +24,6 @@ errors = Console(stderr=True)
 BIGINT_MAX = 2**63 - 1
 """The largest number that PostgreSQL has for a position or a letter."""
 
-INTERRUPTED = 130
-"""The exit code after Ctrl-C."""
-
 POSTGRES_ERRORS: tuple[type[BaseException], ...] = (*CONNECTION_ERRORS, asyncpg.InvalidAuthorizationSpecificationError)
 """What says that a command cannot get to PostgreSQL: it is away, or takes neither this user nor this password."""
 

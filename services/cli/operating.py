@@ -9,7 +9,8 @@ from typing import Annotated, TypeVar
 import asyncpg
 import typer
 
-from services.cli.config import INTERRUPTED, POSTGRES_ERRORS, errors, fail, fail_at_postgres
+from services.cli.config import POSTGRES_ERRORS, errors, fail, fail_at_postgres
+from services.cli.interrupting import INTERRUPTED
 from shared.contracts.program import ProgramError
 from shared.ledger.desk import Desk, open_desk
 from shared.ledger.imports import ImportRefusedError

@@ -13,8 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from deploy import stack
 from services.cli import report
-from services.cli.config import INTERRUPTED, errors, fail, load_settings
+from services.cli.config import errors, fail, load_settings
 from services.cli.follow import LOOK_EVERY_S, Follower, Standing
+from services.cli.interrupting import INTERRUPTED
 from services.cli.processes import Worker, WorkerEndedError, running
 from services.cli.run import prepare, until_signal
 from services.cli.sending import Sender, bulk_producer

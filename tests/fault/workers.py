@@ -18,7 +18,7 @@ from tests.fault.waiting import until
 LAST_LINES = 15
 KILL_LIMIT_S = 30.0
 
-CODE = ["services.cli.main", *(f"services.{worker}.app" for worker in Worker), "tests.fault.round"]
+CODE = ["services.cli.commands", *(f"services.{worker}.app" for worker in Worker), "tests.fault.round"]
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(CODE)

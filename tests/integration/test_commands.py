@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import secrets
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -129,6 +130,25 @@ async def test_simulate_says_which_option_is_wrong(option: str, value: str, mess
     code, _, errors = await pointstream("simulate", *(word for pair in options.items() for word in pair))
     assert code == 1
     assert message in errors
+
+
+async def test_ctrl_c_while_a_command_is_loaded_ends_it_without_a_word(tmp_path: Path) -> None:
+    """A module that is never done loading stands for all that there are."""
+    (tmp_path / "typer.py").write_text("import signal\nprint('loading', flush=True)\nsignal.pause()\n")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",
+        "-m",
+        "services.cli.main",
+        env=dict(os.environ) | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{PROJECT}"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"loading\n"
+    process.send_signal(signal.SIGINT)
+    assert await process.communicate() == (b"", b"")
+    assert process.returncode == 130
 
 
 @pytest.mark.parametrize("amount", ["lots", "-1", "1.005", "NaN"])
