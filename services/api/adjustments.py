@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 import orjson
-from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -15,6 +15,7 @@ from shared.contracts.adjustment import Reason
 from shared.contracts.contract import instant_in
 from shared.contracts.defect import Undecodable
 from shared.contracts.fields import ATTRIBUTE, ID, NO_NUL, Timestamp
+from shared.contracts.repeated_keys import check_for_repeated_keys
 from shared.domain.ids import AdjustmentId, EventId, EventSource, MemberId, Wallet
 from shared.domain.model import BALANCE_LIMIT, Outcome
 from shared.domain.time import Instant
@@ -87,6 +88,18 @@ class RulingIn(BaseModel):
     """It is kept."""
 
 
+async def _check_keys(request: Request, operator: Authenticated) -> None:
+    """Refuse a body of an operator in which an object has a key twice, as messages with one are (docs/adr/0010)."""
+    try:
+        check_for_repeated_keys(await request.body(), ("body",))
+    except Undecodable as error:
+        raise invalid_request(error.path.encode(errors="replace").decode(), error.reason) from None
+    except (ValueError, RecursionError):
+        return  # whoever reads it next says what is wrong with it
+
+
+_KEYS_ONCE = [Depends(_check_keys)]
+
 IdempotencyKey = Annotated[
     str,
     Header(
@@ -105,6 +118,7 @@ IdInPath = Annotated[str, Path(pattern=ID_PATTERN, description="The adjustment's
     response_class=Response,
     responses=ADJUST_RESPONSES,
     status_code=201,
+    dependencies=_KEYS_ONCE,
 )
 async def adjust(
     request: Request, operator: Authenticated, member_id: MemberIdInPath, key: IdempotencyKey, body: AdjustmentIn
@@ -140,13 +154,20 @@ async def list_adjustments(
     return Response(orjson.dumps(document), media_type=JSON)
 
 
-@router.post("/v1/adjustments/{adjustment_id}/approve", response_class=Response, responses=RULE_RESPONSES)
+@router.post(
+    "/v1/adjustments/{adjustment_id}/approve",
+    response_class=Response,
+    responses=RULE_RESPONSES,
+    dependencies=_KEYS_ONCE,
+)
 async def approve(request: Request, operator: Authenticated, adjustment_id: IdInPath, body: RulingIn) -> Response:
     """Approve what another operator proposed: its points move at once. Only a supervisor may."""
     return await _rule(request, operator, adjustment_id, Verdict.APPROVED, body)
 
 
-@router.post("/v1/adjustments/{adjustment_id}/reject", response_class=Response, responses=RULE_RESPONSES)
+@router.post(
+    "/v1/adjustments/{adjustment_id}/reject", response_class=Response, responses=RULE_RESPONSES, dependencies=_KEYS_ONCE
+)
 async def reject(request: Request, operator: Authenticated, adjustment_id: IdInPath, body: RulingIn) -> Response:
     """Reject what another operator proposed, as a supervisor, or withdraw one's own proposal."""
     return await _rule(request, operator, adjustment_id, Verdict.REJECTED, body)

@@ -183,6 +183,33 @@ async def test_a_body_that_cannot_be_read_is_what_is_wrong(with_tokens: Settings
     assert [error["path"] for error in answer.json()["errors"]] == ["body"]
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "named"),
+    [
+        (PATH, '{"wallet": "points", "points": 5, "reason": "late", "points": 500}', "body.points"),
+        (PATH, '{"reason": "x", "reverses": {"source": "/shop", "id": "e-1", "id": "e-2"}}', "body.reverses.id"),
+        (PATH, '{"wallet": "points", "points": 5, "reason": "late", "\\ud800": 1, "\\ud800": 2}', "body.?"),
+        ("/v1/adjustments/k-1/approve", '{"why": "fine", "why": "not fine"}', "body.why"),
+        ("/v1/adjustments/k-1/reject", '{"why": "fine", "why": "fine"}', "body.why"),
+    ],
+)
+async def test_a_key_that_is_there_twice_is_named_and_nothing_happens(
+    with_tokens: Settings, ledger: Pool, path: str, body: str, named: str
+) -> None:
+    headers = {**by("bob", "k-2"), "Content-Type": "application/json"}
+    async with desk(with_tokens) as client:
+        await client.post(PATH, json={**BODY, "points": 1001}, headers=by("ann", "k-1"))
+        answer = await client.post(path, content=body, headers=headers)
+        (waiting,) = (await client.get("/v1/adjustments", headers=by("ann"))).json()["adjustments"]
+        stranger = await client.post(path, content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-request")
+    reason = "The object has this key more than once; send it once."
+    assert answer.json()["errors"] == [{"path": named, "message": reason}]
+    assert (waiting["adjustment_id"], waiting["state"]) == ("k-1", "waiting")
+    assert await ledger.fetchval("SELECT count(*) FROM postings") == 0
+    assert stranger.status_code == 401
+
+
 async def test_while_the_ledger_is_away_one_is_told_to_ask_again(with_tokens: Settings) -> None:
     away = with_tokens.model_copy(update={"postgres": "postgresql://postgres@127.0.0.1:1/postgres"})
     app = create_app(away)
