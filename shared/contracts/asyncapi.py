@@ -168,7 +168,11 @@ def headers_schema(event_type: str, *, sent_by_us: bool) -> dict[str, Any]:
         "ce_type": {"type": "string", "const": event_type},
         "ce_id": {**attribute, "description": "Unique within the source."},
         "ce_source": {**attribute, "description": "Who sent it, as a URI reference."},
-        "ce_time": {"type": "string", "description": "When the event was written, in RFC 3339. It decides nothing."},
+        "ce_time": {
+            "type": "string",
+            "format": "date-time",
+            "description": "When the event was written, in RFC 3339. It decides nothing.",
+        },
         "ce_subject": {"type": "string", "description": "What the event is about. It decides nothing."},
         "ce_partitionkey": {"type": "string", "description": "The member id."},
         "content-type": {"type": "string", "const": "application/json"},

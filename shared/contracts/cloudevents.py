@@ -1,10 +1,11 @@
 """What every CloudEvent says about itself, and how strictly it is read. Messages: `shared.contracts.headers`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
-from pydantic import ConfigDict, with_config
+from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
+from shared.contracts.dates import RFC_3339_INSTANT
 from shared.contracts.fields import ATTRIBUTE
 from shared.domain.ids import EventId, EventSource
 
@@ -22,3 +23,5 @@ class Attributes(TypedDict):
     """Unique within the source. The same source and id again is the same event, and counts once."""
     source: Annotated[EventSource, ATTRIBUTE]
     """Who sent it, as a URI reference: `/shop/online`."""
+    time: NotRequired[Annotated[str, Field(pattern=RFC_3339_INSTANT)] | None]
+    """When it was written. It decides nothing, but must be an instant where it is there."""

@@ -19,7 +19,7 @@ class Defect(StrEnum):
     NOT_CLOUDEVENTS = "not_cloudevents"
     """Neither the headers nor the value say that it is a CloudEvent, or its format is another one than JSON."""
     INVALID_HEADER = "invalid_header"
-    """A header is there twice, is not text in UTF-8, or lies outside its limits."""
+    """A header is there twice, is not text in UTF-8, lies outside its limits, or is a time that is no instant."""
     MISSING_HEADER = "missing_header"
     """A header that the binary mode needs is not there."""
     NOT_JSON = "not_json"

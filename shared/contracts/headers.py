@@ -4,13 +4,16 @@ Structured mode: the value is the whole event as JSON, `content-type: applicatio
 has neither a content type nor the headers of the binary mode is taken as one too.
 Binary mode: the attributes are headers (`ce_id`, `ce_source`, …), the value is the data alone.
 
-Of the attributes only `specversion`, `type`, `id` and `source` are read. All others are passed over.
+Of the attributes only `specversion`, `type`, `id` and `source` are read. `time` must be an instant where it is there
+(RFC 3339, as CloudEvents 1.0 asks). All others are passed over.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from shared.contracts.dates import RFC_3339_INSTANT
 from shared.contracts.defect import Defect, Undecodable
 from shared.contracts.fields import MAX_ATTRIBUTE_CHARS, MAX_MESSAGE_BYTES
 from shared.domain.facts import EventRef
@@ -21,8 +24,10 @@ Headers = Sequence[tuple[str, bytes | None]]
 
 _CONTENT_TYPE: Final = "content-type"
 _SPEC_VERSION: Final = "ce_specversion"
+_TIME: Final = "ce_time"
 _STRUCTURED: Final = b"application/cloudevents+json"
 _JSON: Final = b"application/json"
+_is_instant = re.compile(RFC_3339_INSTANT.encode()).fullmatch
 
 
 def check_size(value: bytes | None) -> bytes:
@@ -62,7 +67,8 @@ def is_structured(headers: Mapping[str, bytes | None]) -> bool:
 
 
 def ref_of(headers: Mapping[str, bytes | None], event_type: str) -> EventRef:
-    """Which event the headers of the binary mode speak of. Raises `Undecodable` when it is not an `event_type`."""
+    """Which event the headers of the binary mode speak of. Raises `Undecodable` when it is not an `event_type`,
+    or was written at no instant."""
     if headers.get(_SPEC_VERSION) != b"1.0":
         _attribute(headers, _SPEC_VERSION)
         reason = "The version of CloudEvents must be 1.0."
@@ -72,6 +78,10 @@ def ref_of(headers: Mapping[str, bytes | None], event_type: str) -> EventRef:
         _attribute(headers, "ce_type")
         refused = Undecodable(Defect.UNKNOWN_TYPE, "headers.ce_type", f"The type must be {event_type}.")
         raise refused.in_event(event_id, source)
+    time = headers.get(_TIME)
+    if time is not None and not _is_instant(time):
+        reason = "The header must be an instant of RFC 3339, like 2026-03-01T18:30:05Z; or leave it out."
+        raise Undecodable(Defect.INVALID_HEADER, f"headers.{_TIME}", reason).in_event(event_id, source)
     return EventRef(EventSource(source), EventId(event_id), event_type)
 
 
@@ -90,7 +100,7 @@ def encode_headers(
         ("ce_id", event_id.encode()),
         ("ce_source", source.encode()),
         ("ce_type", event_type.encode()),
-        ("ce_time", time.encode()),
+        (_TIME, time.encode()),
         (_CONTENT_TYPE, _JSON),
     ]
     if subject is not None:

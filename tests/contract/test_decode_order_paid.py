@@ -168,6 +168,35 @@ def test_what_is_encoded_can_be_decoded() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-03-01T18:30:05Z",
+        "2026-03-01t18:30:05z",
+        "2026-03-01T18:30:05.1Z",
+        "2026-03-01T18:30:05.123456789012Z",
+        "2026-03-01T13:30:05-05:00",
+        "2026-03-02T02:30:05.250+08:00",
+        "2026-03-01T18:30:05-00:00",
+        "2016-12-31T23:59:60Z",
+        "2000-02-29T00:00:00+23:59",
+        "0000-02-29T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+    ],
+)
+def test_the_time_of_a_well_formed_sender_decides_nothing(text: str) -> None:
+    """Whatever RFC 3339 takes for an instant."""
+    assert decode(*binary(DATA, time=text)) == decode(*binary())
+    assert decode(*structured(DATA, time=text)) == decode(*structured())
+
+
+def test_a_time_that_is_null_is_none() -> None:
+    """CloudEvents in JSON has it so: null is as good as leaving an attribute out."""
+    assert decode(*structured(DATA, time=None)) == decode(*structured())
+    value, headers = binary()
+    assert decode(value, [*headers, ("ce_time", None)]) == decode(*binary())
+
+
 def test_text_of_any_language_is_kept() -> None:
     data = data_with("lines.0.category", "饮料 ☕ \\u0000 😀")
     for message in (binary(data), structured(data), binary(json.dumps(data, ensure_ascii=False).encode())):

@@ -226,6 +226,49 @@ def test_another_version_of_cloudevents_is_refused(version: str) -> None:
     assert named(structured(DATA, specversion=1.0)) == (Defect.WRONG_SPECVERSION, "specversion")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "yesterday",
+        "1772389805",
+        "2026-03-01",
+        "2026-03-01T18:30Z",
+        "2026-03-01T18:30:05",
+        "2026-03-01 18:30:05Z",
+        "2026-03-01T18:30:05Z\n",
+        " 2026-03-01T18:30:05Z",
+        "2026-03-01T18:30:05,5Z",
+        "2026-03-01T18:30:05.Z",
+        "2026-03-01T18:30:05+0800",
+        "2026-03-01T18:30:05+24:00",
+        "20260301T183005Z",
+        "2026-W09-7T18:30:05Z",
+        "2026-13-01T18:30:05Z",
+        "2026-02-29T18:30:05Z",
+        "2100-02-29T18:30:05Z",
+        "2026-04-31T18:30:05Z",
+        "2026-03-01T24:00:00Z",
+        "2026-03-01T18:60:05Z",
+        "２０２６-03-01T18:30:05Z",
+    ],
+)
+def test_a_time_that_is_no_instant_is_refused(text: str) -> None:
+    """As CloudEvents 1.0 has it: `time` must be as RFC 3339 has it, where it is there."""
+    for message, defect, path in (
+        (binary(DATA, time=text), Defect.INVALID_HEADER, "headers.ce_time"),
+        (structured(DATA, time=text), Defect.INVALID_FIELD, "time"),
+    ):
+        refused = refusal(message)
+        assert (refused.defect, refused.path, refused.count) == (defect, path, 1)
+        assert (refused.event_id, refused.source) == ("e-1", "/shop")
+
+
+@pytest.mark.parametrize("time", [1_772_389_805, True, {}, ["2026-03-01T18:30:05Z"]])
+def test_a_time_that_is_no_text_is_refused(time: object) -> None:
+    assert named(structured(DATA, time=time)) == (Defect.INVALID_FIELD, "time")
+
+
 def test_an_event_of_another_type_is_refused_whatever_its_data() -> None:
     for_data: dict[str, object] = {"order": 1}
     in_headers = refusal(binary(for_data, type="pointstream.order-paid.v2"))
