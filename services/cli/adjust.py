@@ -6,13 +6,14 @@ from uuid import uuid4
 
 import orjson
 import typer
-from rich.table import Column, Table
+from rich.table import Column
 from rich.text import Text
 
 from services.cli.config import console, fail, load_settings
 from services.cli.import_file import LAST_YEAR
 from services.cli.operating import AsJson, By, InInstallation, InRole, Reason, at_desk, operator, reason_option
 from services.cli.plain import plain
+from services.cli.tables import Table
 from shared.domain.ids import AdjustmentId, EventId, EventSource, MemberId, Wallet
 from shared.domain.model import Balances, Outcome
 from shared.domain.time import Instant, rfc3339

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 
 from services.cli.config import console, load_settings
 from services.cli.reading import AsJson, InInstallation, echo_json, reading
+from services.cli.tables import Table
 from shared.contracts.money import EXPONENTS, money
 from shared.domain.program import Program
 from shared.domain.program_budgets import MONEY_SCALE, Budget, BudgetKey, BudgetUnit

@@ -5,10 +5,11 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Column
 from rich.text import Text
 
 from services.cli.plain import plain
+from services.cli.tables import Table
 from shared.contracts.money import money
 
 Document = Mapping[str, Any]

@@ -7,11 +7,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from rich.table import Table
 from rich.text import Text
 
 from services.cli.config import console, errors, fail
 from services.cli.plain import plain
+from services.cli.tables import Table
 
 SHOWN_MAX = 20
 """Rows on a terminal; a file has them all."""

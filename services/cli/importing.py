@@ -9,7 +9,6 @@ from typing import IO, Annotated, Any
 import orjson
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
@@ -19,6 +18,7 @@ from services.cli.import_report import RowReport, points_in_words, say
 from services.cli.import_work import Advance, Run, TakingBack
 from services.cli.operating import AsJson, By, InInstallation, Reason, at_desk, operator, reason_option
 from services.cli.plain import plain
+from services.cli.tables import Table
 from shared.domain.ids import ImportId, Wallet
 from shared.domain.time import rfc3339
 from shared.ledger import imports

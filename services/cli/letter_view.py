@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Column
 from rich.text import Text
 
 from services.cli.mending import Verdict
+from services.cli.tables import Table
 from shared.domain.time import Instant, rfc3339
 from shared.ledger.batch import Message, arrival_of
 from shared.ledger.database import Record

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 from rich.console import Console, Group
-from rich.table import Column, Table
+from rich.table import Column
 from rich.text import Text
 
 from services.cli.config import console, fail, load_settings
 from services.cli.plain import plain
 from services.cli.reading import AsJson, InInstallation, echo_json, reading
+from services.cli.tables import Table
 from shared.domain.ids import MemberId
 from shared.domain.model import Bucket, Movement
 from shared.domain.time import Instant, datetime_of

@@ -5,12 +5,12 @@ from datetime import tzinfo
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from services.cli.config import console, fail, load_settings
 from services.cli.plain import plain
 from services.cli.reading import AsJson, InInstallation, echo_json, reading
+from services.cli.tables import Table
 from shared.contracts.program_fields import duration_us
 from shared.domain.facts import RefundReason
 from shared.domain.time import EPOCH, Instant, datetime_of, rfc3339

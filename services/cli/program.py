@@ -9,10 +9,10 @@ from typing import Annotated, TypeVar
 import asyncpg
 import orjson
 import typer
-from rich.table import Table
 
 from services.cli.config import POSTGRES_ERRORS, console, fail, fail_at_postgres, instant_option, load_settings
 from services.cli.program_words import Words, changes, explained
+from services.cli.tables import Table
 from shared.contracts.program import ProgramDocument, ProgramError, parse_program, read_program
 from shared.domain.time import rfc3339
 from shared.ledger.database import Connection, Role

@@ -3,11 +3,11 @@
 from dataclasses import asdict, dataclass
 
 import orjson
-from rich.table import Table
 from rich.text import Text
 
 from services.cli.config import console
 from services.cli.returns import RULE, SEED
+from services.cli.tables import Table
 from services.cli.verify.result import Check, Verification
 from services.cli.verify.run import verify
 from shared.domain.ids import Wallet

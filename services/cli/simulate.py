@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.table import Table
 
 from services.cli.config import console, fail, instant_option
+from services.cli.tables import Table
 from shared.contracts.program import ProgramError, read_program
 from shared.domain.model import Bucket, Posting
 from shared.domain.program import Programs

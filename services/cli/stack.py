@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Column, Table
 
 from deploy import stack
 from deploy.stack import ServerState, ServerStatus, StackError
+from services.cli.tables import Table
 
 app = typer.Typer(no_args_is_help=True, help="Bring Kafka, PostgreSQL and Redis up on this machine, and down.")
 
@@ -79,7 +79,7 @@ def _tell(line: str) -> None:
 
 
 def _table(servers: tuple[ServerStatus, ...]) -> Table:
-    table = Table("server", "provider", "state", Column("address", overflow="fold"), "pid", "memory", "data")
+    table = Table("server", "provider", "state", "address", "pid", "memory", "data")
     for server in servers:
         table.add_row(
             server.server.value,

@@ -17,8 +17,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
+from services.cli.tables import Table
 from shared.logging import quiet_libraries
 from tests.fault.faults import Fault
 from tests.fault.round import Outcome, play, prepared

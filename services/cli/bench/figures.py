@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rich.table import Table
+from services.cli.tables import Table
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ import orjson
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
-from rich.table import Column, Table
+from rich.table import Column
 from rich.text import Text
 
 from services.cli.config import BIGINT_MAX, console, errors, load_settings
+from services.cli.tables import Table
 from services.cli.verify.result import Verification
 from services.cli.verify.run import UnreachableError, verify
 from shared.ledger.installation import InstallationError
@@ -82,7 +83,7 @@ def _show(found: Verification) -> None:
     if found.clean:
         console.print("[bold green]Everything agrees.")
         return
-    first = Table("check", Column("what does not agree", overflow="fold"), Column("shows more", overflow="fold"))
+    first = Table("check", "what does not agree", "shows more")
     for difference in found.differences:
         first.add_row(difference.check.value, Text(difference.sentence), Text(difference.more))
     console.print(first)
