@@ -34,8 +34,11 @@ def asks_who(behaviour: Behaviour, program: Program) -> bool:
     return any(rule.when is not None and rule.when.asks_who for rule in _rules(behaviour, program))
 
 
-def judge(behaviour: Behaviour, program: Program, tallies: Tallies, profile: Profile = NOBODY) -> Verdict:
-    """What a behaviour gives and takes by the program in force when it happened: every rule for it, and every task.
+def judge(
+    behaviour: Behaviour, program: Program, tallies: Tallies, profile: Profile = NOBODY, *, late: bool = False
+) -> Verdict:
+    """What a behaviour gives and takes by the program in force when it happened: every rule for it, and every task. Of
+    one that comes too `late` to give points, only the rules count that take some.
 
     `tallies` are those that it needs, or more; `profile` is the member as it was then.
     """
@@ -44,8 +47,9 @@ def judge(behaviour: Behaviour, program: Program, tallies: Tallies, profile: Pro
     about = Activation(behaviour, profile, calendar)
     reasons: list[Reason | None] = []
     for rule in _rules(behaviour, program):
-        reasons.append(_apply(rule, behaviour, about, tallies, verdict))
-    for each in task.with_step(behaviour.name, program.tasks):
+        if rule.points < 0 or not late:
+            reasons.append(_apply(rule, behaviour, about, tallies, verdict))
+    for each in () if late else task.with_step(behaviour.name, program.tasks):
         reasons.append(task.take_step(each, behaviour.name, at, calendar, tallies, verdict))
     verdict.failed = about.failed
     if not reasons:

@@ -24,7 +24,7 @@ def needs(check_in: CheckIn, program: Program, arrived_at: Instant) -> StreakNee
     One that is too late is refused and needs nothing, so that nobody can have the days of years looked up.
     """
     found = _aim(check_in, program)
-    if isinstance(found, Reason) or arrived_at - check_in.occurred_at > program.late_tolerance_us:
+    if isinstance(found, Reason) or program.is_late(check_in.occurred_at, arrived_at):
         return None
     streak, day = found
     return StreakNeed(streak.rule_id, day - ONE_DAY)

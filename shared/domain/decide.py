@@ -6,8 +6,9 @@ from typing import assert_never
 
 from shared.domain.adjust import decide_adjustment
 from shared.domain.appeal import decide_appeal, remember
+from shared.domain.behaviour import takes
 from shared.domain.budget import NO_LEASES, Leases
-from shared.domain.facts import Adjustment, Appeal, Behaviour, CheckIn, Event, MemberChange, Order, Refund, Sweep
+from shared.domain.facts import Adjustment, Appeal, Behaviour, CheckIn, Event, Fact, MemberChange, Order, Refund, Sweep
 from shared.domain.habit import decide_behaviour, decide_check_in
 from shared.domain.model import Account, AccountOf, Decision, Outcome
 from shared.domain.order import decide_order
@@ -61,7 +62,7 @@ def _decide(account: Account, event: Event, programs: Programs, leases: Leases, 
     program = programs.in_force(fact.occurred_at)
     if program is None:
         return Decision(Outcome.NO_PROGRAM_IN_FORCE, account, ())
-    if (untimely := _untimely(event, program)) is not None:
+    if (untimely := _untimely(event, program, programs)) is not None:
         return Decision(untimely, account, ())
     match fact:
         case Order():
@@ -81,14 +82,30 @@ def _decide(account: Account, event: Event, programs: Programs, leases: Leases, 
     return decision
 
 
-def _untimely(event: Event, program: Program) -> Outcome | None:
-    """Why an event is refused for its date; a refund is never too late."""
-    early_us = event.fact.occurred_at - event.arrived_at
-    if early_us > program.future_tolerance_us:
+def _untimely(event: Event, program: Program, programs: Programs) -> Outcome | None:
+    """Why an event is refused for its date."""
+    at = event.fact.occurred_at
+    if at - event.arrived_at > program.future_tolerance_us:
         return Outcome.TOO_EARLY
-    if -early_us > program.late_tolerance_us and not isinstance(event.fact, Refund):
+    if program.is_late(at, event.arrived_at) and not _counts_late(event.fact, program, programs):
         return Outcome.TOO_LATE
     return None
+
+
+def _counts_late(fact: Fact, program: Program, programs: Programs) -> bool:
+    """Whether something of an event counts however late it comes: only what gives points can be too late (SEMANTICS,
+    Time). A behaviour for which points wait gives none, they were given before."""
+    match fact:
+        case Refund():
+            return True
+        case Adjustment():
+            return fact.points < 0
+        case Behaviour():
+            return takes(fact, program) or (fact.order_id is not None and fact.name in programs.awaited)
+        case Order() | CheckIn() | Appeal() | MemberChange():
+            return False
+        case _:
+            assert_never(fact)
 
 
 def _decide_member(account: Account, change: MemberChange) -> Decision:

@@ -57,8 +57,10 @@ def decide_behaviour(
     effective_at: Instant,
 ) -> Decision:
     """A behaviour gives or takes points, and makes those active that waited for it; `behaviours.needs` says which
-    tallies the account must know. One that is awaited and comes before its order is remembered for it."""
-    verdict = behaviours.judge(behaviour, program, account.tallies, account.profile)
+    tallies the account must know. One that is awaited and comes before its order is remembered for it. One that comes
+    too late gives nothing."""
+    late = program.is_late(behaviour.occurred_at, event.arrived_at)
+    verdict = behaviours.judge(behaviour, program, account.tallies, account.profile, late=late)
     decision = _post(account, event, verdict, program, leases, effective_at, _awaiting(account, behaviour))
     tallies: Tallies = {**decision.tallies, **verdict.tallies}
     order_id = behaviour.order_id

@@ -69,7 +69,7 @@ class Outcome(StrEnum):
     TOO_EARLY = "too_early"
     """It claims to have happened further in the future than `future_tolerance` allows."""
     TOO_LATE = "too_late"
-    """It arrived later than `late_tolerance` allows."""
+    """It arrived later than `late_tolerance` allows, and would only give points."""
     CURRENCY_NOT_ACCEPTED = "currency_not_accepted"
     """The program does not rate this currency."""
     ORDER_ALREADY_PAID = "order_already_paid"

@@ -316,6 +316,10 @@ class Program:
         """The behaviours for which points of some rule wait."""
         return frozenset(rule.pending.until for rule in self.rules if rule.pending is not None and rule.pending.until)
 
+    def is_late(self, at: Instant, arrived_at: Instant) -> bool:
+        """Whether what happened at an instant arrives too late to give points."""
+        return arrived_at - at > self.late_tolerance_us
+
     def streak(self, name: RuleId) -> Streak | None:
         """The streak of a name; None where this version has none."""
         return next((streak for streak in self.streaks if streak.rule_id == name), None)

@@ -27,7 +27,6 @@ _ORDER = list(Outcome)
 _NOT_DECIDED = (
     Outcome.NO_PROGRAM_IN_FORCE,
     Outcome.TOO_EARLY,
-    Outcome.TOO_LATE,
     Outcome.BALANCE_LIMIT_REACHED,
 )
 """Outcomes of behaviours that tell of nothing."""
@@ -43,7 +42,7 @@ def follow(
     """
     fact = event.fact
     if isinstance(fact, Behaviour):
-        invited, referral = _invite(account_of, fact, decision, programs)
+        invited, referral = _invite(account_of, fact, event.arrived_at, decision, programs)
     else:
         invited, referral = decision.account, _told(fact, decision)
     if invited is None or referral is None:
@@ -76,7 +75,7 @@ def first_order(account: Account) -> FirstOrder | None:
 
 
 def _invite(
-    account_of: AccountOf, behaviour: Behaviour, decision: Decision, programs: Programs
+    account_of: AccountOf, behaviour: Behaviour, arrived_at: Instant, decision: Decision, programs: Programs
 ) -> tuple[Account | None, Referral | None]:
     """What a behaviour comes to as an invitation, and the account of whom it invites; nothing where it is none, or does
     not count. The subject of another behaviour need not be a member: nobody has its account.
@@ -86,6 +85,8 @@ def _invite(
     program = programs.in_force(behaviour.occurred_at)
     rule = None if program is None else program.referral_for(behaviour.name, behaviour.occurred_at)
     if program is None or rule is None or decision.outcome in _NOT_DECIDED:
+        return None, None
+    if program.is_late(behaviour.occurred_at, arrived_at):  # what it takes counts all the same
         return None, None
     subject = behaviour.subject
     invited = account_of(MemberId(subject)) if subject not in (None, behaviour.member_id) else None

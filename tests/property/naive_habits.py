@@ -85,14 +85,15 @@ class NaiveBehaviours:
     document: Part
     counted: dict[str, list[Done]] = field(default_factory=dict)
 
-    def does(self, done: Done) -> list[tuple[str, int]]:
-        """A behaviour arrives; returns the points of each rule and task."""
+    def does(self, done: Done, *, late: bool) -> list[tuple[str, int]]:
+        """A behaviour arrives, perhaps too late to give points; returns the points of each rule and task."""
+        rules = [rule for rule in self.document["behaviours"] if rule["points"] < 0 or not late]
         given = [
             (rule["id"], rule["points"])
-            for rule in self.document["behaviours"]
+            for rule in rules
             if rule["behaviour"] == done.name and self._applies(rule, done)
         ]
-        for task in self.document["tasks"]:
+        for task in [] if late else self.document["tasks"]:
             before = self._task_total(task)
             if self._is_step(task, done):
                 self.counted.setdefault(task["id"], []).append(done)

@@ -104,7 +104,7 @@ class NaiveModel:
         wallet, points = adjustment["wallet"], adjustment["points"]
         reasons = {
             "too_early": early(adjustment, arrived_at) > duration(document, "future_tolerance"),
-            "too_late": -early(adjustment, arrived_at) > duration(document, "late_tolerance"),
+            "too_late": points > 0 and -early(adjustment, arrived_at) > duration(document, "late_tolerance"),
             "wallet_unknown": wallet not in document["wallets"],
             "balance_limit_reached": points > 0 and self._over_the_limit(member, [(wallet, points)]),
             "balance_too_low": member.available(wallet, []) + points < 0,

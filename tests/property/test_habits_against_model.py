@@ -146,7 +146,8 @@ TASKS = TASK.map(lambda task: {**task, "in_order": True}) | st.builds(
     lambda task, hours: {**task, "within": f"{hours}h"}, TASK, st.integers(1, 400)
 )
 ABOUT = st.none() | st.sampled_from(["a", "b"])
-BEHAVIOURS = st.lists(st.tuples(st.sampled_from(NAMES), HOURS, ABOUT, ABOUT), max_size=25)
+LATE = st.sampled_from([False, False, False, True])
+BEHAVIOURS = st.lists(st.tuples(st.sampled_from(NAMES), HOURS, ABOUT, ABOUT, LATE), max_size=25)
 
 
 @SETTINGS
@@ -155,7 +156,7 @@ def test_behaviours_and_tasks_give_what_the_model_says(
     place: tuple[str, date],
     rules: list[dict[str, Any]],
     tasks: list[dict[str, Any]],
-    behaviours: list[tuple[str, timedelta, str | None, str | None]],
+    behaviours: list[tuple[str, timedelta, str | None, str | None, bool]],
 ) -> None:
     zone, first = place
     parts = {
@@ -164,10 +165,10 @@ def test_behaviours_and_tasks_give_what_the_model_says(
     }
     member = Member(parse_program(document(zone, **parts)).to_domain())
     model = NaiveBehaviours({"zone": zone, **parts})
-    for name, after, order, subject in behaviours:
+    for name, after, order, subject, late in behaviours:
         at = datetime(first.year, first.month, first.day, tzinfo=UTC) + after
         before = member.given.copy()
-        verdict = member.does(name, instant_of(at), order, subject)
+        verdict = member.does(name, instant_of(at), order, subject, late=late)
         moved = {rule: points - before[rule] for rule, points in member.given.items() if points != before[rule]}
-        assert moved == dict(model.does(Done(name, at, order, subject)))
+        assert moved == dict(model.does(Done(name, at, order, subject), late=late))
         assert not (moved and verdict.reason)

@@ -80,14 +80,16 @@ class Member:
         """The member checks in on some days, at an hour of UTC."""
         return [self.check_in(instant(f"{day}T{hour:02}:00:00Z")) for day in days]
 
-    def does(self, name: str, at: str | Instant, order: str | None = None, subject: str | None = None) -> Verdict:
-        """The member does something at an instant, and the event arrives."""
+    def does(
+        self, name: str, at: str | Instant, order: str | None = None, subject: str | None = None, *, late: bool = False
+    ) -> Verdict:
+        """The member does something at an instant, and the event arrives, perhaps too late to give points."""
         happened = at if isinstance(at, int) else instant(at)
         fact = Behaviour(MEMBER, name, None if order is None else OrderId(order), subject, happened)
         decided_by = self._in_force(happened)
         wanted = behaviour.needs(fact, decided_by)
         seen = {key: self.tallies[key] for key in wanted if key in self.tallies}
-        verdict = behaviour.judge(fact, decided_by, seen)
+        verdict = behaviour.judge(fact, decided_by, seen, late=late)
         assert set(verdict.tallies) <= set(wanted), "a tally was written that nobody had read"
         self.tallies.update(verdict.tallies)
         return self._kept(verdict)
