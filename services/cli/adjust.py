@@ -10,7 +10,7 @@ from rich.table import Column
 from rich.text import Text
 
 from services.cli.config import console, fail, load_settings
-from services.cli.import_file import LAST_YEAR
+from services.cli.import_file import LAST_EXPIRY_YEAR
 from services.cli.operating import AsJson, By, InInstallation, InRole, Reason, at_desk, operator, reason_option
 from services.cli.plain import plain
 from services.cli.tables import Table
@@ -170,8 +170,8 @@ def day_option(text: str, option: str) -> date:
         day = date.fromisoformat(text)
     except ValueError:
         fail(f"{option}: {text!r} is no day; write it like 2026-12-31")
-    if day.year > LAST_YEAR:
-        fail(f"{option}: {LAST_YEAR} is the last year there is; leave it out for the wallet's own end.")
+    if day.year > LAST_EXPIRY_YEAR:
+        fail(f"{option}: {LAST_EXPIRY_YEAR} is the last year there is; leave it out for the wallet's own end.")
     return day
 
 
@@ -198,7 +198,7 @@ async def _rehearse(desk: Desk, wish: Wish, who: Operator, limit: int, *, as_jso
         _echo({"dry_run": True, "waits_for_approval": waits, "outcome": outcome, "wallets": wallets})
     else:
         first = f"It would wait for another person: the limit is {limit:,} points. Once approved: " if waits else ""
-        typer.echo(f"{first}{outcome_in_words(outcome)}. {_balance(wish, balances)} Nothing was done.")
+        typer.echo(f"{first}{_came_to(wish, outcome, balances)} Nothing was done.")
     return outcome is Outcome.POSTED
 
 
@@ -218,16 +218,19 @@ async def _say(desk: Desk, standing: Standing, *, as_json: bool) -> bool:
                 f" approves it with `pointstream adjustments approve {wish.adjustment_id}`."
             )
     else:
-        words = outcome_in_words(standing.recorded.outcome)
-        typer.echo(f"{wish.adjustment_id}: {words}. {_balance(wish, balances)}")
+        typer.echo(f"{wish.adjustment_id}: {_came_to(wish, standing.recorded.outcome, balances)}")
     return state_of(standing) in {AdjustmentState.POSTED, AdjustmentState.WAITING}
 
 
-def _balance(wish: Wish, balances: Balances) -> str:
+def _came_to(wish: Wish, outcome: Outcome, balances: Balances) -> str:
+    """An outcome in words, and what the member has then."""
+    words = outcome_in_words(outcome)
+    if outcome is Outcome.WALLET_UNKNOWN:
+        return f"{words}: {plain(wish.wallet or '')}."
     wallets = wallets_document(balances)
     shown = list(wallets) if wish.wallet is None else [wish.wallet]
     said = [f"{wallets.get(wallet, {}).get('available', 0):,} {plain(wallet)}" for wallet in shown]
-    return f"{plain(wish.member_id)} has {', '.join(said) or 'no points'} available."
+    return f"{words}. {plain(wish.member_id)} has {', '.join(said) or 'no points'} available."
 
 
 def _table(found: list[Standing]) -> Table:

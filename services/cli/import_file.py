@@ -9,6 +9,7 @@ from datetime import date
 from io import TextIOWrapper
 from typing import IO, Protocol
 
+from services.cli.wording import count
 from shared.contracts.defect import Undecodable
 from shared.domain.facts import Adjustment
 from shared.domain.ids import MemberId, Wallet
@@ -26,7 +27,7 @@ REFERENCE_CHARS_MAX = 100
 
 _DIGITS = re.compile(r"[0-9]{1,19}")
 
-LAST_YEAR = 2099
+LAST_EXPIRY_YEAR = 2099
 """What an instant of an event can have, a day later in any zone."""
 
 
@@ -83,7 +84,7 @@ def _rows(lines: "_Lines", of: Import, program: Program, now: Instant) -> Iterat
         except StopIteration:
             return
         except csv.Error as error:
-            lost = f"; nor could lines {line + 1} to {lines.line_num}" if lines.line_num > line else ""
+            lost = _lost(line + 1, lines.line_num)
             yield Refused(line, "", "", f"it could not be read as CSV: {error}{lost}")
             continue
         if not cells:
@@ -91,10 +92,19 @@ def _rows(lines: "_Lines", of: Import, program: Program, now: Instant) -> Iterat
         named = dict(zip(columns, cells, strict=False))
         try:
             if len(cells) != len(columns):
-                raise _RefusedError(f"it has {len(cells)} cells, and the first line names {len(columns)} columns")
+                raise _RefusedError(
+                    f"it has {count(len(cells), 'cell')}, and the first line names {count(len(columns), 'column')}"
+                )
             yield _row(line, named, seen, of, program, now)
         except _RefusedError as error:
             yield Refused(line, _shown(named.get("member_id")), _shown(named.get("reference")), str(error))
+
+
+def _lost(first: int, last: int) -> str:
+    """What is said of the lines that a broken one has swallowed; nothing where there are none."""
+    if last < first:
+        return ""
+    return f"; nor could line {first}" if first == last else f"; nor could lines {first} to {last}"
 
 
 def _columns(lines: Iterator[list[str]]) -> list[str]:
@@ -154,8 +164,8 @@ def _end(text: str, program: Program, now: Instant) -> Instant | None:
         day = date.fromisoformat(text)
     except ValueError:
         raise _RefusedError(f"expires_on: {text!r} is no day; write it like 2026-12-31") from None
-    if day.year > LAST_YEAR:
-        raise _RefusedError(f"expires_on: {LAST_YEAR} is the last year there is; empty is the wallet's own end")
+    if day.year > LAST_EXPIRY_YEAR:
+        raise _RefusedError(f"expires_on: {LAST_EXPIRY_YEAR} is the last year there is; empty is the wallet's own end")
     ends = program.calendar.end_of(day)
     if ends <= now:
         raise _RefusedError(f"expires_on: {text} is over, the points would have ended already")

@@ -19,6 +19,7 @@ from services.cli.import_work import Advance, Run, TakingBack
 from services.cli.operating import AsJson, By, InInstallation, Reason, at_desk, operator, reason_option
 from services.cli.plain import plain
 from services.cli.tables import Table
+from services.cli.wording import count
 from shared.domain.ids import ImportId, Wallet
 from shared.domain.time import rfc3339
 from shared.ledger import imports
@@ -191,7 +192,7 @@ def _say_run(done: Run, report: RowReport, *, as_json: bool) -> None:
     gave = "would give" if done.dry_run else "gave"
     end = " Nothing was posted." if done.dry_run else ""
     say(
-        f"{done.of.import_id}: {done.rows:,} rows. {done.posted:,} {gave} {points_in_words(done.points)};"
+        f"{done.of.import_id}: {count(done.rows, 'row')}. {done.posted:,} {gave} {points_in_words(done.points)};"
         f" {done.before:,} were posted before; {report.count:,} were refused.{end}"
     )
 
@@ -213,7 +214,7 @@ def _say_revert(done: TakingBack, report: RowReport, *, as_json: bool) -> None:
     taken = "would be taken back" if done.dry_run else "taken back"
     end = " Nothing was posted." if done.dry_run else ""
     say(
-        f"{done.of.import_id}: {points_in_words(done.taken)} of {done.rows:,} rows {taken};"
+        f"{done.of.import_id}: {points_in_words(done.taken)} of {count(done.rows, 'row')} {taken};"
         f" {points_in_words(done.left)} gone before.{end}"
     )
 

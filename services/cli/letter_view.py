@@ -10,6 +10,7 @@ from rich.text import Text
 
 from services.cli.mending import Verdict
 from services.cli.tables import Table
+from services.cli.wording import count
 from shared.domain.time import Instant, rfc3339
 from shared.ledger.batch import Message, arrival_of
 from shared.ledger.database import Record
@@ -36,10 +37,10 @@ def show_list(out: Console, letters: Sequence[Record], letters_max: int) -> None
             Text(plain(_event(row["source"], row["event_id"]))),
         )
     out.print(table)
-    counts = Counter(row["defect"] for row in letters).most_common()
-    summary = ", ".join(f"{count} {defect}" for defect, count in counts)
+    defects = Counter(row["defect"] for row in letters).most_common()
+    summary = ", ".join(f"{times} {defect}" for defect, times in defects)
     more = " There may be more: --limit shows them." if len(letters) == letters_max else ""
-    out.print(f"{len(letters)} letters: {summary}.{more}", highlight=False)
+    out.print(f"{count(len(letters), 'letter')}: {summary}.{more}", highlight=False)
 
 
 def list_document(letters: Sequence[Record]) -> list[Document]:

@@ -13,6 +13,7 @@ from services.cli.config import console, fail, load_settings
 from services.cli.plain import plain
 from services.cli.reading import AsJson, InInstallation, echo_json, reading
 from services.cli.tables import Table
+from services.cli.wording import count
 from shared.domain.ids import MemberId
 from shared.domain.model import Bucket, Movement
 from shared.domain.time import Instant, datetime_of
@@ -90,7 +91,8 @@ def show(out: Console, balance: MemberBalance, entries: list[StatementEntry], zo
         Text.assemble(
             "Member ",
             (plain(balance.member_id), "bold"),
-            f" · {balance.version} postings · as of {_time(balance.as_of, zone)} · read from the {balance.source}",
+            f" · {count(balance.version, 'posting')} · as of {_time(balance.as_of, zone)}",
+            f" · read from the {balance.source}",
         )
     )
     out.print(_wallets(balance))

@@ -5,7 +5,7 @@ from shared.contracts.money import minor_units, money
 from shared.contracts.program import ProgramDocument
 from shared.contracts.program_behaviours import BehaviourDocument, StreakDocument, TaskDocument, TimesDocument
 from shared.contracts.program_budgets import BudgetDocument
-from shared.contracts.program_caps import PER_ORDER, CapDocument
+from shared.contracts.program_caps import CapDocument
 from shared.contracts.program_filters import WindowDocument
 from shared.contracts.program_referrals import ReferralDocument, WindowPendingDocument
 from shared.domain.program import OnRefund, Shortfall
@@ -85,7 +85,7 @@ def refunds(document: ProgramDocument) -> list[str]:
 
 
 def _cap(cap: CapDocument, rules: list[str]) -> str:
-    per = "an order" if cap.per == PER_ORDER else _PER[Period(cap.per)]
+    per = _PER[cap.per] if isinstance(cap.per, Period) else "an order"
     most = count(cap.points, "point")
     return f"{listed(rules)} give a member at most {most} {per}{_during(cap.during)}; {_EXCESS[cap.excess]}"
 

@@ -11,6 +11,7 @@ from services.cli.config import console, fail, load_settings
 from services.cli.plain import plain
 from services.cli.reading import AsJson, InInstallation, echo_json, reading
 from services.cli.tables import Table
+from services.cli.wording import count
 from shared.contracts.program_fields import duration_us
 from shared.domain.facts import RefundReason
 from shared.domain.time import EPOCH, Instant, datetime_of, rfc3339
@@ -91,7 +92,7 @@ def _show(found: list[IdleRefund], zone: tzinfo, limit: int) -> None:
             Text(plain(f"{told.source} {told.event_id}")),
         )
     console.print(table)
-    counts = Counter(idle.plight.value.replace("_", " ") for idle in found).most_common()
-    summary = ", ".join(f"{count} {plight}" for plight, count in counts)
+    plights = Counter(idle.plight.value.replace("_", " ") for idle in found).most_common()
+    summary = ", ".join(f"{times} {plight}" for plight, times in plights)
     more = " There may be more: --limit shows them." if len(found) == limit else ""
-    console.print(f"{len(found)} refunds: {summary}.{more}", highlight=False)
+    console.print(f"{count(len(found), 'refund')}: {summary}.{more}", highlight=False)

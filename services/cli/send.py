@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from services.cli.config import console, fail, load_settings
 from services.cli.reading import reading
+from services.cli.wording import count
 from shared.clock import wall_clock
 from shared.contracts.defect import Undecodable
 from shared.contracts.inbound import BY_TYPE, decode_any
@@ -44,7 +45,7 @@ def send(
         asyncio.run(_send(settings, messages))
     except KafkaError as error:
         fail(f"Kafka did not take the events: {error}")
-    console.print(f"{len(messages)} events sent.")
+    console.print(f"{count(len(messages), 'event')} sent.")
 
 
 def order(

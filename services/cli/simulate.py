@@ -10,6 +10,7 @@ import typer
 
 from services.cli.config import console, fail, instant_option
 from services.cli.tables import Table
+from services.cli.wording import count
 from shared.contracts.program import ProgramError, read_program
 from shared.domain.model import Bucket, Posting
 from shared.domain.program import Programs
@@ -122,7 +123,7 @@ def _posting(posting: Posting) -> dict[str, Any]:
 def _show(simulation: Simulation) -> None:
     members = sorted(simulation.members.values(), key=_most_points)
     buckets = (Bucket.AVAILABLE, Bucket.PENDING, Bucket.EXPIRED, Bucket.DEBT)
-    table = Table(title=f"{simulation.events} events, {len(members)} members")
+    table = Table(title=f"{count(simulation.events, 'event')}, {count(len(members), 'member')}")
     for column in ("member", "wallet", *buckets, "postings", "lots"):
         table.add_column(column, justify="left" if column in ("member", "wallet") else "right")
     for member in members[:MEMBERS_SHOWN]:

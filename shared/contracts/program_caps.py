@@ -1,8 +1,8 @@
 """What a program document says of caps."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from shared.contracts.program_fields import MAX_ORDER_POINTS, Name, Part
 from shared.contracts.program_filters import WindowDocument
@@ -13,7 +13,15 @@ from shared.domain.tally import Period
 MAX_CAPS = 50
 """Every order that earns is held against all of them."""
 
-PER_ORDER = "order"
+PER_ORDER: Final = "order"
+
+
+def _period(per: object) -> object:
+    """Names all that it may be; the types would say it in two errors."""
+    known = [*Period, PER_ORDER]
+    if per not in known:
+        raise ValueError(f"write {', '.join(known[:-1])} or {known[-1]}")
+    return per
 
 
 class CapDocument(Part):
@@ -23,7 +31,7 @@ class CapDocument(Part):
     """What the ledger calls the cap. Versions that keep it go on with what is used of it."""
     points: Annotated[int, Field(ge=1, le=MAX_ORDER_POINTS)]
     """What the rules give at most."""
-    per: Literal["day", "week", "month", "campaign", "ever", "order"]
+    per: Annotated[Period | Literal["order"], BeforeValidator(_period)]
     """In a `day`, a `week` (from Monday on), a `month`, the `campaign` (the time in `during`), `ever`, or for one
     `order`. What is paid counts in the period in which it was paid."""
     rules: Annotated[list[Name], Field(min_length=1)] | None = None
@@ -39,7 +47,7 @@ class CapDocument(Part):
     def _makes_sense(self) -> Self:
         if (self.rules is None) == (self.wallet is None):
             raise ValueError("give either rules, or the wallet whose rules it holds for")
-        if self.per == Period.CAMPAIGN.value and self.during is None:
+        if self.per is Period.CAMPAIGN and self.during is None:
             raise ValueError("what is counted per campaign needs the campaign's time; give it with during")
         return self
 
@@ -48,7 +56,7 @@ class CapDocument(Part):
         return Cap(
             cap_id=CapId(self.id),
             rules=frozenset(map(RuleId, rules)),
-            per=None if self.per == PER_ORDER else Period(self.per),
+            per=self.per if isinstance(self.per, Period) else None,
             points=self.points,
             excess=self.excess,
             during=None if self.during is None else self.during.to_domain(),

@@ -23,7 +23,7 @@ MAX_FACTOR = 100
 MAX_ORDER_POINTS = 1_000_000_000
 """Up to which the limit of a rule may let it give points for an order; above it, it is none."""
 
-FIRST_YEAR, LAST_YEAR = 1900, 2100
+FIRST_INSTANT_YEAR, LAST_INSTANT_YEAR = 1900, 2100
 """In which instants may lie; beyond them is a slip, and the calendar ends."""
 
 MAX_MONEY = 10**9
@@ -94,8 +94,10 @@ def _instant(text: object) -> datetime:
         raise ValueError("write an instant like 2026-01-01T00:00:00+08:00") from error
     if moment.tzinfo is None:
         raise ValueError("an instant needs an offset, like 2026-01-01T00:00:00+08:00")
-    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
-        raise ValueError(f"an instant lies in the years {FIRST_YEAR} to {LAST_YEAR}, like 2026-01-01T00:00:00+08:00")
+    if not FIRST_INSTANT_YEAR <= moment.year <= LAST_INSTANT_YEAR:
+        raise ValueError(
+            f"an instant lies in the years {FIRST_INSTANT_YEAR} to {LAST_INSTANT_YEAR}, like 2026-01-01T00:00:00+08:00"
+        )
     return moment
 
 

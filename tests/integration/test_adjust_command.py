@@ -78,6 +78,15 @@ async def test_more_than_there_is_cannot_be_taken(settings: Settings) -> None:
     assert (again["state"], again["outcome"]) == ("refused", "balance_too_low")
 
 
+async def test_a_wallet_that_does_not_exist_is_named(settings: Settings) -> None:
+    arguments = ("adjust", "bob", "--give", "5", "--wallet", "nope", "--reason", "late", "--by", "ann", "--id", "a-1")
+    said = "refused, the program has no such wallet: nope."
+    rehearsed = await command(*arguments, "--dry-run")
+    assert (rehearsed.exit_code, rehearsed.stdout) == (1, f"{said} Nothing was done.\n")
+    result = await command(*arguments)
+    assert (result.exit_code, result.stdout) == (1, f"a-1: {said}\n")
+
+
 async def test_the_same_id_counts_once_and_stands_for_one_adjustment(settings: Settings, ledger: Pool) -> None:
     arguments = ("alice", "--give", "50", "--reason", "late", "--by", "ann", "--id", "a-1")
     first, second = await adjusted(*arguments), await adjusted(*arguments)

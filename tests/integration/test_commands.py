@@ -151,6 +151,13 @@ async def test_ctrl_c_while_a_command_is_loaded_ends_it_without_a_word(tmp_path:
     assert process.returncode == 130
 
 
+async def test_one_is_no_several(tmp_path: Path) -> None:
+    events = tmp_path / "one.jsonl"
+    events.write_text(EXAMPLE.read_text().splitlines()[0])
+    _, output, _ = await pointstream("simulate", "--program", str(GROCERY), "--events", str(events))
+    assert output.splitlines()[0].strip() == "1 event, 1 member"
+
+
 @pytest.mark.parametrize("amount", ["lots", "-1", "1.005", "NaN"])
 async def test_an_order_needs_an_amount(settings: Settings, amount: str) -> None:
     code, _, errors = await pointstream("order", "alice", "--", amount, settings=settings)

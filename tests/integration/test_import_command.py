@@ -149,6 +149,7 @@ async def test_every_refused_row_is_reported_and_the_others_count(
         14: "member_id",
         15: "it could not be read as CSV",
     }
+    assert reasons[15].endswith("; nor could line 16")
     assert reasons[11] == "reference: line 2 has it already"
     assert [int(row["line"]) for row in read(report)] == list(reasons)
     assert await ledger.fetchval("SELECT count(*) FROM postings") == 1

@@ -44,7 +44,7 @@ async def test_a_person_sees_balances_and_what_moved(settings: Settings) -> None
     shown = await invoke("M-1")
 
     assert shown.exit_code == 0
-    assert "Member M-1" in shown.stdout
+    assert "Member M-1 · 1 posting ·" in shown.stdout
     assert "1,234" in shown.stdout
     assert "order A-1" in shown.stdout
     assert "1,234 points earned by base (lot 1)" in shown.stdout
