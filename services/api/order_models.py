@@ -29,7 +29,7 @@ class RatedLine(Answer):
     base: MinorUnits
     """What of it counts."""
     points: dict[str, int]
-    """By rule, with what multiplied it, and before a limit of the rule took something."""
+    """By rule, with what multiplied it, and before limits, caps and budgets took what `trimmed` of the order says."""
 
 
 class MultiplierPart(Answer):
@@ -49,7 +49,7 @@ class RuleGave(Answer):
     own: Points
     multipliers: list[MultiplierPart]
     trimmed: Points
-    """What its limit took; this was never given."""
+    """What its limit, caps and budgets took; this was never given."""
 
 
 class SilentRule(Answer):
@@ -151,6 +151,9 @@ class RefundOut(Answer):
 
 class _Rating(Answer):
     lines: list[RatedLine]
+    trimmed: dict[str, Points]
+    """By rule, what limits, caps and budgets took of the points of all lines together: this was never given. A rule's
+    points by line, less this, are what it gave."""
     rules: list[RuleGave]
     silent_rules: list[SilentRule]
     silent_multipliers: list[SilentMultiplier]

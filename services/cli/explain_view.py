@@ -10,6 +10,7 @@ from rich.text import Text
 
 from services.cli.plain import plain
 from services.cli.tables import Table
+from services.cli.wording import listed
 from shared.contracts.money import money
 
 Document = Mapping[str, Any]
@@ -40,6 +41,8 @@ def show_order(out: Console, order: Document, zone: tzinfo) -> None:
         )
         _say(out, _sum_up(order))
         out.print(_lines(order))
+        if order["trimmed"]:
+            _say(out, _trimmed(order))
         out.print(_rules(order))
         _silent(out, order)
         if order["lots"]:
@@ -134,6 +137,18 @@ def _lines(order: Document) -> Table:
     return table
 
 
+def _trimmed(order: Document) -> str:
+    """What was never given of the points by line."""
+    parts = [
+        f"{rule['trimmed']:,} of {rule['rule']} (which gave {rule['points']:,})"
+        if rule["points"]
+        else f"all {rule['trimmed']:,} of {rule['rule']}"
+        for rule in order["rules"]
+        if rule["trimmed"]
+    ]
+    return f"Of these points by rule, limits, caps and budgets cut {listed(parts)}."
+
+
 def _rules(order: Document) -> Table:
     table = Table(
         "rule",
@@ -141,7 +156,7 @@ def _rules(order: Document) -> Table:
         Column("points", justify="right"),
         Column("by itself", justify="right"),
         "by multipliers",
-        Column("cut by limits", justify="right"),
+        Column("cut", justify="right"),
         title="What gave points",
     )
     for rule in order["rules"]:

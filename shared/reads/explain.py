@@ -88,6 +88,7 @@ def order_document(
             "program_version": None,
             "as_of": None if now is None else rfc3339(now),
             **{name: [] for name in ("lines", "rules", "silent_rules", "silent_multipliers", "lots")},
+            "trimmed": {},
             "refunds": [_refund(told, {}, (), None) for told in history.refunds],
             "taken_when_paid": [],
         }

@@ -14,7 +14,11 @@ from shared.reads.reasons import says
 
 def rating_document(rated: RatedOrder, basis: Basis, program: Program, issued: Sequence[Movement]) -> dict[str, object]:
     """How an order was rated: by line and by rule, and why others gave nothing. `issued` are the movements out of
-    nothing that its points came by."""
+    nothing that its points came by.
+
+    What lines have of a rule is what they stood for; less `trimmed`, which limits, caps and budgets took of it, it is
+    what the rule gave.
+    """
     names = {part.rule_id: key for key, part in program.parts.items()}
     own: dict[RuleId, int] = {}
     added: dict[RuleId, dict[MultiplierId, int]] = {}
@@ -31,6 +35,7 @@ def rating_document(rated: RatedOrder, basis: Basis, program: Program, issued: S
     wallets = {rule.rule_id: rule.wallet for rule in program.rules}
     return {
         "lines": _lines(rated, basis.held),
+        "trimmed": dict(rated.trimmed),
         "rules": [
             {
                 "rule": rule.rule_id,

@@ -58,7 +58,8 @@ def _rating(order: Order, account: Account, decision: Decision, programs: Progra
     program = programs.in_force(order.occurred_at)
     if rated is None or program is None:
         nothing = ("lines", "rules", "silent_rules", "silent_multipliers", "lots", "taken_when_paid")
-        return {"program_version": None if program is None else program.version, **{name: [] for name in nothing}}
+        version = None if program is None else program.version
+        return {"program_version": version, **{name: [] for name in nothing}, "trimmed": {}}
     basis = basis_of(order, program, account.profile, first_order=not account.has_orders)
     movements = [
         movement

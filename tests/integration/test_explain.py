@@ -84,6 +84,35 @@ async def test_every_point_of_an_order_has_its_line_its_rule_and_its_lot(setting
     assert (pending["state"], pending["issued"], pending["pending_until"]) == ("pending", 60, "2026-03-25T04:00:00Z")
 
 
+async def test_what_limits_caps_and_budgets_cut_stands_beside_the_lines(
+    make_installation: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each order comes to 120 of base, at most 100; 60 of house-brand, at most 25 ever; and 120 of growth, of which 150
+    are there for all. So the second one has 100, none and 30."""
+    limits = """
+caps:
+  - {id: house, rules: [house-brand], per: ever, points: 25}
+budgets:
+  - {id: fund, rules: [growth], points: 150}
+"""
+    settings = await make_installation(PROGRAM + limits)
+    monkeypatch.setenv("POINTSTREAM_INSTALLATION", settings.installation)
+    await post_all(settings, Batch(events=[paid("M-1", f"A-{n}", PAID_AT, 12000, brand="Private") for n in (1, 2)]))
+
+    first, second = await explained(settings, "A-1"), await explained(settings, "A-2")
+
+    assert first["trimmed"] == {"base": 20, "house-brand": 35}
+    assert second["trimmed"] == {"base": 20, "house-brand": 60, "growth": 90}
+    for document in (first, second):
+        (line,) = document["lines"]
+        gave = {each["rule"]: each["points"] for each in document["rules"]}
+        assert {rule: points - document["trimmed"].get(rule, 0) for rule, points in line["points"].items()} == gave
+    shown = await invoke("order", "A-2", "--member", "M-1")
+    assert "It earned 100 points, 30 growth." in shown.stdout
+    cut = "20 of base (which gave 100), all 60 of house-brand and 90 of growth (which gave 30)"
+    assert f"Of these points by rule, limits, caps and budgets cut {cut}." in shown.stdout
+
+
 async def test_what_was_first_order_or_another_brand_is_remembered(settings: Settings) -> None:
     orders = [paid("M-1", f"A-{number}", PAID_AT, 1000) for number in (1, 2)]
     await post_all(settings, Batch(events=orders))
@@ -175,6 +204,12 @@ async def test_refunds_that_came_first_are_taken_with_the_order(settings: Settin
     assert document["refunds"][0]["asked"] == {"base": 50, "welcome": 10, "growth": 50}
     assert document["refunds"][0]["took"] == []
     assert sum(each["points"] for each in document["taken_when_paid"] if each["wallet"] == "points") == 60
+
+
+async def test_an_order_that_only_refunds_know_has_nothing_cut(settings: Settings) -> None:
+    await post_all(settings, Batch(events=[refunded("A-1", "M-1", at(PAID_AT))]))
+    document = await explained(settings)
+    assert (document["accepted"], document["lines"], document["trimmed"]) == (False, [], {})
 
 
 async def test_an_unknown_order_is_a_problem_with_a_name(settings: Settings) -> None:
