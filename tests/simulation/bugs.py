@@ -3,8 +3,8 @@
 Two are in what the stand-ins stand for: Redis without its version guard, and a cursor that is read uncommitted.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
@@ -12,14 +12,16 @@ from unittest.mock import patch
 import services.expiry.app as expiry_app
 import services.publisher.positions as positions_module
 import shared.domain.decide as decide_module
+import shared.ledger.appeals as appeals_module
 import shared.ledger.plan as plan_module
 import shared.ledger.post as post_module
 import shared.ledger.state as state_module
 from services.publisher.cache import CacheTail
 from services.publisher.positions import dump_positions
+from services.publisher.records import OutRecord
 from services.publisher.share import Share
 from shared.domain.budget import Lease, Leases
-from shared.domain.facts import Event, Sweep
+from shared.domain.facts import Appeal, Event, Sweep
 from shared.domain.ids import RefundId, Shard
 from shared.domain.model import Account, AccountOf, Decision, KnownOrder
 from shared.domain.program import Programs
@@ -28,6 +30,7 @@ from shared.domain.time import Instant
 from shared.ledger import write
 from shared.ledger.batch import Batch, Consumed, DeadLetter, Posted
 from shared.ledger.budgets import Held, Leased, Reach
+from shared.ledger.plan import Change
 from shared.stream.lane import Lane
 from tests.simulation import redis
 from tests.simulation.postgres import Pool
@@ -259,6 +262,81 @@ def cap_counted_inside_a_batch_only() -> AbstractContextManager[Any]:
     return patch.object(state_module, "load_tallies", load_tallies)
 
 
+def record_that_did_not_fit_lost() -> AbstractContextManager[Any]:
+    """Where a batch is full, a new one is begun, and the record that found no room is not put into it."""
+
+    async def send_records(share: Share, producer: Any, shard: Shard, records: Sequence[OutRecord]) -> list[Any]:
+        sent = []
+        batch = producer.create_batch()
+        for key, value, timestamp_ms, headers in records:
+            if batch.append(key=key, value=value, timestamp=timestamp_ms, headers=headers) is None:
+                sent.append(await producer.send_batch(batch, share._topic, partition=shard))
+                batch = producer.create_batch()
+        sent.append(await producer.send_batch(batch, share._topic, partition=shard))
+        return sent
+
+    return patch.object(Share, "_send_records", send_records)
+
+
+def reversal_not_kept() -> AbstractContextManager[Any]:
+    """That an event was reversed is not written with what it gave back."""
+
+    async def write_reversed(*_: object) -> None:
+        return None
+
+    return patch.object(appeals_module, "write_reversed", write_reversed)
+
+
+@contextmanager
+def taken_looked_up_before_the_locks() -> Iterator[None]:
+    """What an event took, and whether that was reversed, is read before the member is locked: of two appeals side by
+    side neither knows of the other."""
+    real_lock, real_read = state_module.lock_accounts, state_module.read_taken
+    found: dict[Any, Any] = {}
+
+    async def lock_accounts(connection: Any, events: Any, shards: int, *others: Any, alone: bool) -> Any:
+        appeals = [
+            (event.member_id, event.fact.reverses)
+            for event in events
+            if isinstance(event, Event) and isinstance(event.fact, Appeal)
+        ]
+        found[connection] = await real_read(connection, appeals, shards) if appeals else {}
+        return await real_lock(connection, events, shards, *others, alone=alone)
+
+    async def read_taken(connection: Any, *_: object) -> Any:
+        return found[connection]
+
+    with (
+        patch.object(post_module, "lock_accounts", lock_accounts),
+        patch.object(state_module, "read_taken", read_taken),
+    ):
+        yield
+
+
+def write_offs_not_loaded() -> AbstractContextManager[Any]:
+    """An appeal knows nothing of what was written off since, and gives back more than a member without penalty has."""
+
+    async def load_write_offs(*_: object) -> None:
+        return None
+
+    return patch.object(state_module, "load_write_offs", load_write_offs)
+
+
+def write_off_made_good_twice() -> AbstractContextManager[Any]:
+    """What is written off is kept, but not that it was made good."""
+    real = appeals_module.write_write_offs
+
+    async def write_write_offs(connection: Any, changes: Sequence[Change]) -> None:
+        def only_new(change: Change) -> Change:
+            version = change.before.version
+            fresh = tuple([each for each in change.after.write_offs if each.version > version])
+            return replace(change, after=replace(change.after, write_offs=fresh))
+
+        await real(connection, [only_new(change) for change in changes])
+
+    return patch.object(appeals_module, "write_write_offs", write_write_offs)
+
+
 BUGS: tuple[Bug, ...] = (
     offset_stored_before_the_posting,
     dedupe_forgotten_inside_a_batch,
@@ -280,4 +358,9 @@ BUGS: tuple[Bug, ...] = (
     short_lease_taken_for_the_budget,
     budget_not_given_back,
     cap_counted_inside_a_batch_only,
+    record_that_did_not_fit_lost,
+    reversal_not_kept,
+    taken_looked_up_before_the_locks,
+    write_offs_not_loaded,
+    write_off_made_good_twice,
 )

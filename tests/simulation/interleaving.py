@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from aiokafka import TopicPartition
 
 from tests.simulation.invariants import Monitor, check
-from tests.simulation.system import SETTINGS, SHARDS, System
+from tests.simulation.system import OPERATOR, SETTINGS, SHARDS, System
 from tests.simulation.workload import HOUR_MS, Workload
 from tests.simulation.world import BrokenPromiseError, Operation, World
 
@@ -15,6 +15,9 @@ STEPS_MAX = 6_000
 """An interleaving takes some hundreds; one that takes so many does not come to an end."""
 
 TRACE_LINES = 60
+
+SENT_SHARE, SENT_SLOWLY_SHARE = 0.1, 0.04
+"""How many steps are a message of the platform; fewer where operators are to see what became of the last ones."""
 
 END_MS = 100 * 24 * HOUR_MS
 """Time that passes at the end: everything falls due."""
@@ -77,7 +80,15 @@ class Interleaving:
         self._publishers = random.choice((1, 1, 2))
         self._sweeping = random.random() < 0.7
         self._storm_steps = random.choice((80, 200, 320))
+        self._sent_share = SENT_SHARE
+        self._operators_left = 0
+        if self.workload.appealing:
+            self._storm_steps = random.choice((200, 320))
+            self._sent_share = SENT_SLOWLY_SHARE
+            self._left = random.randint(5, 10)
+            self._operators_left = random.randint(2, 6)
         self._readers = 0
+        self._operators = 0
 
     def run(self) -> None:
         """All of it. Raises `BrokenPromiseError`."""
@@ -105,14 +116,30 @@ class Interleaving:
     def _storm(self) -> None:
         """One step: something from outside, a fault, or what a process waits for."""
         chance = self.world.random.random()
-        if self._left and chance < 0.1:
+        if self._left and chance < self._sent_share:
             self._send()
+        elif self._operators_left and 0.06 < chance < 0.1:
+            self._adjust()
         elif chance < 0.15:
             self._outside()
         elif chance < 0.15 + self._fault_share:
             self.world.random.choice(self._kinds)()
         else:
             self._step(faulty=True)
+
+    def _adjust(self) -> None:
+        """An operator looks at a member whom the ledger knows, if there is one, and adjusts the points."""
+        seen = self.system.available()
+        if not seen:
+            return
+        self._operators_left -= 1
+        self._operators += 1
+        self._pass_time(self.world.random.choice((0, 0, 0, HOUR_MS)))
+        events = self.workload.adjust(seen, self.system.now())
+        self._left += bool(self.workload.short)
+        for each in events:
+            self.world.say("operator", f"posts {(each.message.value or b'').decode()}")
+        self.system.adjust(self._operators, events)
 
     def _send(self) -> None:
         sent = self.workload.next(self.system.now_ms)
@@ -177,7 +204,7 @@ class Interleaving:
     def _die(self, name: str) -> None:
         """Dead, and soon another one comes in its place."""
         self.world.kill(self.system.processes[name])
-        if not name.startswith("reader"):
+        if not name.startswith(("reader", OPERATOR)):
             self.system.start(name)
 
     def _stall(self) -> None:
@@ -275,8 +302,7 @@ class Interleaving:
         self.system.redis.away = False
         for process in self.system.alive():
             process.stalled_until = 0
-        while self._left:
-            self._send()
+        self._send_the_rest()
         if "expiry" not in self.system.processes:
             self.system.start("expiry")
         for group in self.system.kafka.groups.values():
@@ -285,6 +311,22 @@ class Interleaving:
         if self._fault_share and self._trouble_redis in self._kinds and self.world.random.random() < 0.5:
             self._restore_redis()  # long after whatever it has was written
         self._pass_time(END_MS)
+
+    def _send_the_rest(self) -> None:
+        """At once; where operators adjust points, with some steps in between, so that they see what became of it."""
+        while self._left:
+            self._send()
+            if self._operators_left:
+                self._go_on()
+                self._adjust()
+                self._go_on()
+        for _ in range(self._operators_left):
+            self._adjust()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        for _ in range(self.world.random.choice((0, 20, 60))):
+            self._step(faulty=False)
 
     def _drain(self) -> None:
         """Until nothing is left to do."""

@@ -7,34 +7,23 @@ from typing import Any
 import orjson
 from aiokafka import TopicPartition
 
-from shared.domain.ids import BudgetId, MemberId, ProgramVersion
-from shared.domain.model import Bucket, Posting
-from shared.domain.time import Instant
-from shared.ledger.batch import arrival_of
+from shared.domain.appeal import TAKEN_TO
+from shared.domain.ids import BudgetId, ProgramVersion
+from shared.domain.model import Bucket, PostingKind
 from shared.ledger.budgets import FOR_EVER
-from shared.ledger.orders import dump_lines, dump_refund
 from shared.ledger.sharding import shard_of
-from shared.simulation import Simulation
 from tests.simulation.postgres import Row, Transaction
 from tests.simulation.system import EARN, INPUTS, OUTPUT, POSITIONS, SHARDS, System
-from tests.simulation.workload import PLENTY
-from tests.simulation.world import BrokenPromiseError, Process
+from tests.simulation.undisturbed import LATENESS_US, check_against, order_of_arrival, replay
+from tests.simulation.world import Process, promise
 
 VERSION = ProgramVersion(1)
 _BUDGET = ("budget_id", "per", "period")
 
-LATENESS_US = PLENTY.programs.allowed_lateness_us
-
-
-def promise(kept: bool, text: str) -> None:
-    """Raises `BrokenPromiseError` for a promise that was broken."""
-    if not kept:
-        raise BrokenPromiseError(text)
-
 
 class Monitor:
-    """Watches every commit: who posts, in which order the ledger takes messages, that nothing goes back, and that no
-    budget is exceeded."""
+    """Watches every commit: who posts, in which order the ledger takes messages and adjustments, that nothing goes
+    back, that no budget is exceeded, and that write-offs are only made good, and no more than they are."""
 
     def __init__(self, system: System) -> None:
         self.system = system
@@ -45,6 +34,7 @@ class Monitor:
         self._watch_offsets(transaction)
         self._watch_accounts(transaction)
         self._watch_budgets(transaction)
+        self._watch_adjustments(transaction)
 
     def _watch_offsets(self, transaction: Transaction) -> None:
         committed = self.system.postgres.tables["consumer_offsets"]
@@ -58,7 +48,8 @@ class Monitor:
             owner = self._owners.get(partition)
             promise(owner is transaction.process, f"{transaction.process} posts for {_name(partition)} of {owner}")
             promise(row["next_offset"] >= before["next_offset"], "an offset goes back")
-            self.system.taken.append((partition, before["next_offset"], row["next_offset"]))
+            offsets = range(before["next_offset"], row["next_offset"])
+            self.system.taken += [(partition, offset) for offset in offsets]
 
     def _watch_accounts(self, transaction: Transaction) -> None:
         committed = self.system.postgres.tables["accounts"]
@@ -74,6 +65,16 @@ class Monitor:
         for key, used in used_of_budgets(transaction.rows("budgets"), transaction.rows("budget_leases")).items():
             promise(0 <= used <= sizes[BudgetId(key[0])], f"{used} of budget {key} are used")
 
+    def _watch_adjustments(self, transaction: Transaction) -> None:
+        posted = {row["event_id"] for row in transaction.writes.get("adjustments", {}).values() if row is not None}
+        self.system.taken += [each for event_id, each in self.system.adjustments.items() if event_id in posted]
+        committed = self.system.postgres.tables["write_offs"]
+        for key, row in transaction.writes.get("write_offs", {}).items():
+            assert row is not None
+            promise(row["amount"] >= 0, f"of the write-off {key} more was made good than there was")
+            if key in committed:
+                promise(row["amount"] < committed[key]["amount"], f"the write-off {key} grows, or is as it was")
+
     def waiting(self) -> str | None:
         """What is still to be done; None when all is at rest."""
         system, tables = self.system, self.system.postgres.tables
@@ -81,6 +82,8 @@ class Monitor:
             row = tables["consumer_offsets"].get((EARN, *partition))
             if (row["next_offset"] if row else 0) < len(system.kafka.logs[partition].entries):
                 return f"messages wait in {_name(partition)}"
+        if operators := system.operators():
+            return f"{operators[0]} waits for an answer"
         watermark = system.now() - LATENESS_US
         for row in tables["accounts"].values():
             if row["next_due_at"] is not None and row["next_due_at"] <= watermark:
@@ -116,9 +119,10 @@ def check(system: System, *, ordered: bool) -> None:
     journal = _journal(system)
     _check_books(system, journal)
     _check_budgets(system, journal)
-    _check_against_replay(system, journal, _replay(system, _order_of_taking(system)))
+    _check_appeals(system, journal)
+    check_against(replay(system, system.taken), system, journal)
     if ordered:
-        _check_against_replay(system, journal, _replay(system, _order_of_arrival(system)))
+        check_against(replay(system, order_of_arrival(system)), system, journal)
     _check_output(system)
     _check_redis(system, journal)
 
@@ -167,6 +171,7 @@ def _check_books(system: System, journal: dict[str, list[Row]]) -> None:
         promise(sums == balances, f"movements of {member_id} come to {sums}, the balances are {balances}")
         promise(balances == orjson.loads(rows[-1]["balances"]), f"the last posting of {member_id} says other balances")
         _check_lots(tables, member_id, balances)
+        _check_write_offs(tables, member_id, balances)
     numbers: dict[Any, list[int]] = {}
     for row in tables["refunds"].values():
         numbers.setdefault((row["member_id"], row["order_id"]), []).append(row["refund_no"])
@@ -201,10 +206,51 @@ def _check_budgets(system: System, journal: dict[str, list[Row]]) -> None:
 
 
 def _issued(movement: Row) -> int:
-    """What a movement issues; below zero where it takes back."""
+    """What a movement issues; below zero where it takes back. What is written off is not there again for others."""
     if movement["from_bucket"] == Bucket.ISSUED:
         return int(movement["amount"])
-    return -int(movement["amount"]) if movement["to_bucket"] == Bucket.CLAWED_BACK else 0
+    takes_back = movement["to_bucket"] == Bucket.CLAWED_BACK and movement["from_bucket"] != Bucket.WRITTEN_OFF
+    return -int(movement["amount"]) if takes_back else 0
+
+
+def _check_appeals(system: System, journal: dict[str, list[Row]]) -> None:
+    """Each appeal that moved points gave back all that its event had taken, and no other one gave it back again."""
+    tables = system.postgres.tables
+    reverses = {
+        (row["source"], row["event_id"]): (row["reverses_source"], row["reverses_event_id"])
+        for row in tables["adjustments"].values()
+    }
+    taken: Counter[Any] = Counter()
+    given: list[Any] = []
+    for member_id, rows in journal.items():
+        for row in rows:
+            key = row["source"], row["event_id"]
+            if row["kind"] == PostingKind.APPEAL:
+                given.append((member_id, *reverses[key], _moved(row, "from_bucket")))
+            else:
+                taken[member_id, *key] += _moved(row, "to_bucket")
+    kept = {(row["member_id"], row["source"], row["event_id"]) for row in tables["reversed_events"].values()}
+    expected = sorted((*key, taken[key]) for key in kept)
+    promise(sorted(given) == expected, f"appeals gave back {sorted(given)}; reversed events had taken {expected}")
+
+
+def _moved(posting: Row, side: str) -> int:
+    """How many points a posting moved from or to where penalties and operators put what they take."""
+    return sum(movement["amount"] for movement in posting["movements"] if movement[side] in TAKEN_TO)
+
+
+def _check_write_offs(tables: Any, member_id: str, balances: dict[str, dict[str, int]]) -> None:
+    """Write-offs that are open are what the balances say was written off."""
+    still_open: Counter[str] = Counter()
+    for row in tables["write_offs"].values():
+        if row["member_id"] == member_id:
+            still_open[row["wallet"]] += row["amount"]
+    for wallet, buckets in balances.items():
+        written_off = -buckets.get(Bucket.WRITTEN_OFF, 0)
+        promise(
+            still_open[wallet] == written_off,
+            f"of the {wallet} of {member_id} {still_open[wallet]} are written off, the balances say {written_off}",
+        )
 
 
 def _check_lots(tables: Any, member_id: str, balances: dict[str, dict[str, int]]) -> None:
@@ -237,135 +283,6 @@ def _check_lots(tables: Any, member_id: str, balances: dict[str, dict[str, int]]
             owed.get(wallet, 0) == -buckets.get(Bucket.DEBT, 0),
             f"{member_id} owes {owed.get(wallet, 0)} {wallet}, the balances are {balances}",
         )
-
-
-Order = list[tuple[TopicPartition, int]]
-
-
-def _order_of_taking(system: System) -> Order:
-    """The order in which the ledger took the messages: by commit, and within it by topic and partition."""
-    order: Order = []
-    for partition, first, last in system.taken:
-        order += [(partition, offset) for offset in range(first, last)]
-    return order
-
-
-def _order_of_arrival(system: System) -> Order:
-    """Partition by partition: where they are keyed by member, the order of each member's messages."""
-    return [
-        (partition, offset)
-        for partition in system.kafka.partitions(*INPUTS)
-        for offset in range(len(system.kafka.logs[partition].entries))
-    ]
-
-
-def _replay(system: System, order: Order) -> Simulation:
-    """What the messages come to without workers, stores or sweeps: one after the other through the core."""
-    simulation = Simulation(system.programs)
-    for partition, offset in order:
-        record = system.kafka.logs[partition].entries[offset].record
-        if record is not None:
-            simulation.feed(record.value, (), arrival_of(record))
-    simulation.settle(Instant(system.now() - LATENESS_US))
-    return simulation
-
-
-def _check_against_replay(system: System, journal: dict[str, list[Row]], replay: Simulation) -> None:
-    tables = system.postgres.tables
-    for member_id in sorted({*journal, *replay.members}):
-        member = replay.members.get(MemberId(member_id))
-        expected = [_of_posting(posting) for posting in member.postings] if member else []
-        found = [_of_row(row) for row in journal.get(member_id, [])]
-        for number, (one, other) in enumerate(zip(expected, found, strict=False), 1):
-            promise(one == other, f"{member_id}, version {number}: undisturbed {one}, here {other}")
-        promise(len(expected) == len(found), f"{member_id} has {len(found)} postings, undisturbed {len(expected)}")
-    outcomes = {
-        (source, event_id): outcome
-        for member in replay.members.values()
-        for source, event_id, outcome in member.outcomes
-    }
-    consumed = {(row["source"], row["event_id"]): row["outcome"] for row in tables["consumed_events"].values()}
-    promise(consumed == outcomes, f"events were counted as {consumed}, undisturbed {outcomes}")
-    promise(len(tables["dead_letters"]) == len(replay.refused), "dead letters are missing, or too many")
-    _check_orders(tables, replay)
-    _check_refunds(tables, replay, consumed)
-
-
-def _check_orders(tables: Any, replay: Simulation) -> None:
-    orders = {
-        (rated.member_id, rated.order_id): (
-            rated.occurred_at,
-            rated.currency,
-            rated.paid,
-            rated.program_version,
-            dump_lines(rated),
-        )
-        for member in replay.members.values()
-        for rated in member.orders
-    }
-    found = {
-        (row["member_id"], row["order_id"]): tuple(
-            [row[name] for name in ("occurred_at", "currency", "paid", "program_version", "lines")]
-        )
-        for row in tables["orders"].values()
-    }
-    promise(found == orders, f"orders are kept as {found}, undisturbed {orders}")
-
-
-def _check_refunds(tables: Any, replay: Simulation, outcomes: dict[Any, str]) -> None:
-    """Each order has the refunds of the replay in their order, and each refund the outcome of its event."""
-    refunds = {
-        (member_id, order_id, number): dump_refund(refund)
-        for member_id, member in replay.members.items()
-        for order_id, known in member.account.orders.items()
-        for number, refund in enumerate(known.refunds, 1)
-    }
-    found = {}
-    for row in tables["refunds"].values():
-        found[row["member_id"], row["order_id"], row["refund_no"]] = row["parts"]
-        outcome = outcomes.get((row["source"], row["event_id"]))
-        promise(row["outcome"] == outcome, f"refund {row['event_id']} has {row['outcome']}, its event {outcome}")
-    promise(found == refunds, f"refunds are kept as {found}, undisturbed {refunds}")
-
-
-def _of_posting(posting: Posting) -> dict[str, Any]:
-    return {
-        "kind": posting.kind,
-        "event": None if posting.event is None else posting.event.event_id,
-        "order": posting.order_id,
-        "program": posting.program_version,
-        "occurred_at": posting.occurred_at,
-        "effective_at": posting.effective_at,
-        "next_due_at": posting.next_due_at,
-        "movements": [
-            (move.wallet, move.from_bucket, move.to_bucket, move.amount, move.rule_id, move.lot_id, move.order_id)
-            for move in posting.movements
-        ],
-    }
-
-
-def _of_row(row: Row) -> dict[str, Any]:
-    return {
-        "kind": row["kind"],
-        "event": row["event_id"],
-        "order": row["order_id"],
-        "program": row["program_version"],
-        "occurred_at": row["occurred_at"],
-        "effective_at": row["effective_at"],
-        "next_due_at": row["next_due_at"],
-        "movements": [
-            (
-                move["wallet"],
-                move["from_bucket"],
-                move["to_bucket"],
-                move["amount"],
-                move["rule_id"],
-                move["lot_id"],
-                move["order_id"],
-            )
-            for move in row["movements"]
-        ],
-    }
 
 
 def _check_output(system: System) -> None:

@@ -19,6 +19,9 @@ from tests.simulation.world import Operation, Process, World, current
 
 LOG_APPEND_TIME = 1
 
+BATCH_RECORDS = (1_000, 1_000, 1, 2)
+"""How many records fit into a batch, of which each interleaving has one: mostly more than there ever are."""
+
 
 @dataclass(slots=True, eq=False)
 class OpenTransaction:
@@ -102,6 +105,7 @@ class Kafka:
         self.epochs: dict[str, int] = {}
         self.open: dict[str, tuple[OpenTransaction, set[TopicPartition]]] = {}
         self.told: dict[tuple[str, TopicPartition], int] = {}
+        self.batch_records_max = world.random.choice(BATCH_RECORDS)
 
     def create_topic(self, topic: str, partitions: int) -> None:
         for number in range(partitions):
@@ -332,12 +336,16 @@ class Consumer:
 
 
 class Batch:
-    """aiokafka's batch, built by hand."""
+    """aiokafka's batch, built by hand. It has an end in bytes; this one has it in records."""
 
-    def __init__(self) -> None:
+    def __init__(self, records_max: int) -> None:
         self.records: list[tuple[bytes, bytes, Any, int]] = []
+        self._records_max = records_max
 
-    def append(self, *, key: bytes, value: bytes, timestamp: int, headers: Any) -> object:
+    def append(self, *, key: bytes, value: bytes, timestamp: int, headers: Any) -> object | None:
+        """Returns None, and leaves the record out, when the batch is full."""
+        if len(self.records) == self._records_max:
+            return None
         self.records.append((key, value, headers, timestamp))
         return self
 
@@ -362,7 +370,7 @@ class Producer:
         """Nothing to close."""
 
     def create_batch(self) -> Batch:
-        return Batch()
+        return Batch(self._kafka.batch_records_max)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Producer"]:

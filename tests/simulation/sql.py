@@ -8,7 +8,7 @@ import orjson
 
 from shared.domain.time import NEVER
 from shared.ledger import statements
-from tests.simulation.postgres import SHARED, UNSEEN, Key, Row, Statement, Transaction
+from tests.simulation.postgres import SHARED, UNSEEN, Key, Row, Statement, Transaction, key_of
 
 Handler = Callable[..., Statement]
 
@@ -62,6 +62,10 @@ _MOVEMENT = selected(statements.READ_MOVEMENTS)
 _movement = pick(_MOVEMENT, records(*_MOVEMENT))
 _DEBT = selected(statements.LOAD_DEBTS)
 _debt = pick(_DEBT, records(*_DEBT))
+_WRITE_OFF = selected(statements.LOAD_WRITE_OFFS)
+_write_off = pick(_WRITE_OFF, records(*_WRITE_OFF))
+_TAKEN = selected(statements.LOAD_TAKEN)
+_taken = pick(_TAKEN, records(*_TAKEN))
 _consumed = pick(("source", "event_id", "digest"), records("source", "event_id", "digest"))
 _ORDER = (
     "member_id",
@@ -195,10 +199,57 @@ def clear_debts(tx: Transaction, shards: list[int], members: list[str]) -> State
             tx.delete("debts", row)
 
 
+def load_taken(
+    tx: Transaction,
+    shards: list[int],
+    members: list[str],
+    event_shards: list[int],
+    sources: list[str],
+    event_ids: list[str],
+) -> Statement:
+    yield from ()
+    found = []
+    for shard, member_id, *event_key in zip(shards, members, event_shards, sources, event_ids, strict=True):
+        event = tx.get("consumed_events", tuple(event_key))
+        if event is None:
+            continue
+        key = member_id, event["source"], event["event_id"]
+        row = {"member_id": member_id, "source": event["source"], "event_id": event["event_id"]}
+        row |= {"of_another": event["member_id"] != member_id}
+        row |= {"reversed": tx.get("reversed_events", (shard, *key)) is not None}
+        movements = [
+            movement | {"version": posting["version"]}
+            for posting in tx.rows("postings")
+            if posting["shard"] == shard and (posting["member_id"], posting["source"], posting["event_id"]) == key
+            for movement in tx.rows("movements")
+            if (movement["shard"], movement["pos"]) == (shard, posting["pos"])
+            and movement["to_bucket"] in ("penalty", "adjusted")
+        ]
+        movements.sort(key=lambda movement: (movement["version"], movement["seq"]))
+        found += [(key, _taken(movement | row)) for movement in movements or [{}]]
+    return [row for _, row in sorted(found, key=lambda each: each[0])]
+
+
+def load_write_offs(tx: Transaction, shards: list[int], members: list[str]) -> Statement:
+    yield from ()
+    wanted = set(zip(shards, members, strict=True))
+    rows = [row for row in tx.rows("write_offs") if (row["shard"], row["member_id"]) in wanted and row["amount"] > 0]
+    return [_write_off(row) for row in sorted(rows, key=lambda row: key_of("write_offs", row))]
+
+
+def put_write_offs(tx: Transaction, *columns: list[Any]) -> Statement:
+    names = ("shard", "member_id", "version", "wallet", "order_id", "amount")
+    for values in zip(*columns, strict=True):
+        yield ("write_offs", values[:4])
+        row = tx.get("write_offs", values[:4])
+        tx.put("write_offs", dict(zip(names, values, strict=True)) if row is None else row | {"amount": values[-1]})
+
+
 def find_consumed(tx: Transaction, shards: list[int], sources: list[str], event_ids: list[str]) -> Statement:
     yield from ()
-    keys = zip(shards, sources, event_ids, strict=True)
-    return [_consumed(row) for key in keys if (row := tx.get("consumed_events", key)) is not None]
+    found = [tx.get("consumed_events", key) for key in zip(shards, sources, event_ids, strict=True)]
+    # A server's answer is never the very object that was sent to it, by which a batch tells its own events.
+    return [_consumed(row | {"digest": bytes(bytearray(row["digest"]))}) for row in found if row is not None]
 
 
 def load_open_lots(
@@ -488,6 +539,9 @@ HANDLERS: dict[str, Handler] = {
         lock_unseen,
         load_due_lots,
         load_debts,
+        load_taken,
+        load_write_offs,
+        put_write_offs,
         clear_debts,
         find_consumed,
         load_open_lots,

@@ -11,6 +11,7 @@ from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
+import orjson
 from aiokafka import TopicPartition
 from mode import Service
 
@@ -26,16 +27,20 @@ from services.earn.app import ingest
 from services.expiry.app import Expiry
 from services.publisher.app import Publisher
 from shared.cache.balances import BalanceCache
-from shared.domain.ids import MemberId
+from shared.domain.ids import EventId, MemberId
+from shared.domain.model import Bucket
 from shared.domain.program import Programs
 from shared.domain.time import Instant, instant_of
+from shared.ledger.batch import Batch, Consumed
+from shared.ledger.database import CONNECTION_ERRORS
 from shared.ledger.installation import Clock, Installation
+from shared.ledger.post import Poster
 from shared.reads.reader import LedgerAwayError, Reader
 from shared.settings import ORDER_PAID, POINTS_CHANGED, REFUND, Settings
 from shared.stream.topics import PUBLISHED, SHARES
 from tests.simulation import kafka, postgres, redis
 from tests.simulation.sql import HANDLERS
-from tests.simulation.workload import INVITE, SINCE, START, START_MS, Program
+from tests.simulation.workload import BEHAVIOUR, SINCE, START, START_MS, Program
 from tests.simulation.world import Process, World, current
 
 SHARDS = 3
@@ -55,8 +60,9 @@ SETTINGS = Settings(
     sweep_poll_ms=100,
 )
 INSTALLATION = Installation("sim", SHARDS, Clock.LIVE, None)
-INPUTS = SETTINGS.topic(ORDER_PAID), SETTINGS.topic(REFUND), SETTINGS.topic(INVITE)
+INPUTS = SETTINGS.topic(ORDER_PAID), SETTINGS.topic(REFUND), SETTINGS.topic(BEHAVIOUR)
 OUTPUT, POSITIONS = SETTINGS.topic(POINTS_CHANGED), SETTINGS.topic(PUBLISHED)
+OPERATOR = "operator"
 EARN, PUBLISH = SETTINGS.group("earn"), SETTINGS.group("publisher")
 
 
@@ -78,8 +84,10 @@ class System:
         self.redis = redis.RedisServer(world)
         self.processes: dict[str, Process] = {}
         self.services: dict[str, Service] = {}
-        self.taken: list[tuple[TopicPartition, int, int]] = []
-        """The messages in the order in which the ledger took them: partition, first offset, next offset."""
+        self.taken: list[tuple[TopicPartition, int] | Consumed] = []
+        """What the ledger took, in its order: messages by partition and offset, and adjustments."""
+        self.adjustments: dict[EventId, Consumed] = {}
+        """What operators tried, each batch in its order."""
         self.broken: list[str] = []
         """What made a worker give up for good; nothing should."""
 
@@ -126,6 +134,35 @@ class System:
         reader = Reader(pool, cache, INSTALLATION, self.programs, self.now)
         with suppress(LedgerAwayError):
             await reader.balance(member_id)
+
+    def available(self) -> dict[str, int]:
+        """What operators see: the points that each member has."""
+        rows = sorted(self.postgres.tables["accounts"].values(), key=lambda row: row["member_id"])
+        return {row["member_id"]: orjson.loads(row["balances"])["points"].get(Bucket.AVAILABLE, 0) for row in rows}
+
+    def adjust(self, number: int, events: list[Consumed]) -> None:
+        """Let an operator post adjustments and appeals, in one batch."""
+        self.adjustments |= {each.event.ref.event_id: each for each in events}
+        process = self.processes[f"{OPERATOR}-{number}"] = _Process(self, f"{OPERATOR}-{number}")
+        self.world.spawn(process, self._adjust(process.name, Batch(events=events)))
+        self.world.loop.run_ready()
+
+    async def _adjust(self, name: str, batch: Batch) -> None:
+        """Post until there is an answer: the same ids again are safe."""
+        pool: Any = postgres.Pool(self.postgres, HANDLERS)
+        poster = Poster(pool, self.programs, SHARDS)
+        while True:
+            try:
+                await poster.post(batch)
+            except CONNECTION_ERRORS:
+                continue
+            except Exception as error:
+                self.broken.append(f"{name}: {error!r}")
+            return
+
+    def operators(self) -> list[Process]:
+        """The operators who wait for an answer."""
+        return [process for process in self.alive() if process.name.startswith(OPERATOR)]
 
     def alive(self) -> list[Process]:
         """The processes that are not dead."""

@@ -27,18 +27,20 @@ from tests.simulation.postgres import Pool as StandInPool
 from tests.simulation.redis import RedisServer
 from tests.simulation.sql import HANDLERS, selected
 from tests.simulation.system import INPUTS, SETTINGS, SHARDS, System
-from tests.simulation.workload import SCARCE, START_MS, Workload
+from tests.simulation.workload import CLIPPING_SCARCE, START_MS, Workload
 from tests.simulation.world import Process, World
 from tests.support.installing import Make
 
 MEMBERS = ("m0", "m1", "m2")
+POSTGRES_SEEDS = (0, 1, 2, 3, 17, 22)
+"""Of the sequences; in the last two an appeal makes write-offs good."""
 WITHOUT = {"recorded_at", "registered_at", "letter_id", "lease_id", "due_at", "only_row"}
 """What the server, or chance, makes: when, ids, and what follows from other columns."""
 
 
 @pytest.fixture
 async def settings(make_installation: Make) -> Settings:
-    return await make_installation(SCARCE.text, shards=SHARDS)
+    return await make_installation(CLIPPING_SCARCE.text, shards=SHARDS)
 
 
 @pytest.fixture
@@ -80,7 +82,7 @@ async def test_redis_and_its_stand_in_agree(settings: Settings, seed: int) -> No
         await redis.aclose()
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", POSTGRES_SEEDS)
 async def test_postgres_and_its_stand_in_agree(ledger: Pool, reader: Pool, seed: int) -> None:
     steps = _steps(Random(seed))
     real = [await step(ledger) for step in steps]
@@ -99,7 +101,7 @@ class _StandIn:
 
     def __init__(self) -> None:
         self._world = World(1)
-        self._system = System(self._world, SCARCE)
+        self._system = System(self._world, CLIPPING_SCARCE)
         self._process = Process(self._world, "worker")
         self._pool = StandInPool(self._system.postgres, HANDLERS)
 
@@ -141,23 +143,26 @@ def _json(text: bytes) -> bytes:
 
 
 def _steps(random: Random) -> list[Step]:
-    """Claims, batches of the right and of older generations, and sweeps."""
+    """Claims, batches of the right and of older generations, adjustments and appeals, and sweeps."""
     workload = Workload(random, SHARDS)
-    workload.refunding = workload.inviting = True
+    workload.refunding = workload.inviting = workload.appealing = True
     partitions = [TopicPartition(topic, number) for topic in INPUTS for number in range(SHARDS)]
     logs = {partition: Log(partition) for partition in partitions}
     generations = dict.fromkeys(partitions, 0)
     read = dict.fromkeys(partitions, 0)
     now_ms = START_MS
     steps: list[Step] = []
-    for _ in range(25):
+    for _ in range(40):
         kind = random.random()
         if kind < 0.2:
             claimed = random.sample(partitions, random.randint(1, len(partitions)))
             for partition in claimed:
                 generations[partition] += 1
             steps.append(_claim(claimed))
-        elif kind < 0.4:
+        elif kind < 0.45:
+            seen = dict.fromkeys(MEMBERS, 4)
+            steps.append(_post(Batch(events=workload.adjust(seen, _arrival(now_ms)))))
+        elif kind < 0.6:
             until = _arrival(now_ms) + random.choice((0, DAY_US, 3 * DAY_US))
             steps.append(_post(Batch(sweeps=[Sweep(MemberId(member), Instant(until)) for member in MEMBERS])))
         else:
@@ -197,7 +202,7 @@ def _batch(
 def _post(batch: Batch) -> Step:
     async def step(pool: Any) -> Posted | str:
         try:
-            return await post(pool, batch, SCARCE.programs, SHARDS)
+            return await post(pool, batch, CLIPPING_SCARCE.programs, SHARDS)
         except FencedError as error:
             return str(error)
 

@@ -17,6 +17,12 @@ class BrokenPromiseError(AssertionError):
     """The system broke a promise."""
 
 
+def promise(kept: bool, text: str) -> None:
+    """Raises `BrokenPromiseError` for a promise that was broken."""
+    if not kept:
+        raise BrokenPromiseError(text)
+
+
 class Blocked:
     """An operation that waits for another one's lock."""
 
