@@ -11,7 +11,7 @@ from shared.settings import Settings
 from shared.setup import open_ledger
 from shared.stream.topics import INPUTS
 from tests.fault.content import Content, content_of_ledger
-from tests.fault.events import SHARDS
+from tests.fault.events import GIFT, GIFTS, SHARDS
 
 
 async def differences(settings: Settings, expected: Content, *, cache_is_whole: bool, sent_again: int) -> list[str]:
@@ -24,8 +24,23 @@ async def differences(settings: Settings, expected: Content, *, cache_is_whole: 
         found = [difference.sentence for difference in (await verify(settings)).differences]
         found += await _offsets(settings, pool)
         found += expected.differences(await content_of_ledger(pool), sent_again)
+        found += await _gifts(pool)
         found += await _cache(settings, pool, cache_is_whole)
     return found
+
+
+async def _gifts(pool: Pool) -> list[str]:
+    """The budget of gifts was used up, and never exceeded: all of it was given, and what is kept is no more."""
+    row = await pool.fetchrow(
+        "SELECT coalesce(sum(amount) FILTER (WHERE from_bucket = 'issued'), 0) AS given,"
+        " coalesce(sum(amount) FILTER (WHERE to_bucket = 'clawed_back'), 0) AS taken_back FROM movements"
+        " WHERE wallet = $1",
+        GIFT,
+    )
+    assert row is not None
+    if row["given"] - row["taken_back"] <= GIFTS <= row["given"]:
+        return []
+    return [f"of {GIFTS} gifts {row['given']} were given, and {row['taken_back']} taken back"]
 
 
 async def _offsets(settings: Settings, pool: Pool) -> list[str]:

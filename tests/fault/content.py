@@ -1,4 +1,5 @@
-"""What a ledger says, in a form in which two can be compared: by member, without positions and recorded instants."""
+"""What a ledger says, in a form in which two can be compared: by member, without positions and recorded instants, and
+without gifts, which depend on the order of the events."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,11 +9,12 @@ from typing import Any
 import orjson
 
 from shared.domain.ids import EventId, EventSource, RefundId
-from shared.domain.model import Balances
+from shared.domain.model import Balances, Outcome
 from shared.ledger.database import Pool
 from shared.ledger.orders import dump_lines, dump_refund
 from shared.ledger.rows import dump_balances
 from shared.simulation import Simulation
+from tests.fault.events import GIFT
 
 FIRST_DIFFERENCES = 3
 
@@ -61,7 +63,7 @@ class Content:
 def content_of_simulation(simulation: Simulation, told_by: Mapping[RefundId, tuple[EventSource, EventId]]) -> Content:
     """What the pure core made of the events; `told_by` is the event that told of each refund."""
     outcomes = {
-        (source, event_id): outcome
+        (source, event_id): _outcome(outcome)
         for member in simulation.members.values()
         for source, event_id, outcome in member.outcomes
     }
@@ -92,6 +94,7 @@ def content_of_simulation(simulation: Simulation, told_by: Mapping[RefundId, tup
                         move.order_id,
                     )
                     for move in posting.movements
+                    if move.wallet != GIFT
                 ],
             )
             for member_id, member in members.items()
@@ -122,7 +125,7 @@ def content_of_simulation(simulation: Simulation, told_by: Mapping[RefundId, tup
                 rated.currency,
                 rated.paid,
                 rated.program_version,
-                orjson.loads(dump_lines(rated)),
+                _lines(dump_lines(rated)),
             )
             for member_id, member in simulation.members.items()
             for rated in member.orders
@@ -142,10 +145,11 @@ async def content_of_ledger(pool: Pool) -> Content:
     """What the ledger says."""
     movements: dict[tuple[int, int], list[tuple[Any, ...]]] = {}
     for row in await pool.fetch("SELECT * FROM movements ORDER BY shard, pos, seq"):
-        movements.setdefault((row["shard"], row["pos"]), []).append(tuple(row)[3:])
+        if row["wallet"] != GIFT:
+            movements.setdefault((row["shard"], row["pos"]), []).append(tuple(row)[3:])
     return Content(
         accounts={
-            row["member_id"]: (row["version"], row["next_due_at"], orjson.loads(row["balances"]))
+            row["member_id"]: (row["version"], row["next_due_at"], _balances(row["balances"]))
             for row in await pool.fetch("SELECT * FROM accounts")
         },
         postings={
@@ -157,7 +161,7 @@ async def content_of_ledger(pool: Pool) -> Content:
                 row["occurred_at"],
                 row["effective_at"],
                 row["next_due_at"],
-                orjson.loads(row["balances"]),
+                _balances(row["balances"]),
                 movements.get((row["shard"], row["pos"]), []),
             )
             for row in await pool.fetch("SELECT * FROM postings")
@@ -174,7 +178,7 @@ async def content_of_ledger(pool: Pool) -> Content:
             for row in await pool.fetch("SELECT * FROM debts")
         },
         orders={
-            (row["member_id"], row["order_id"]): (*tuple(row)[2:-1], orjson.loads(row["lines"]))
+            (row["member_id"], row["order_id"]): (*tuple(row)[2:-1], _lines(row["lines"]))
             for row in await pool.fetch(
                 "SELECT member_id, order_id, occurred_at, currency, paid, program_version, lines FROM orders"
             )
@@ -184,7 +188,7 @@ async def content_of_ledger(pool: Pool) -> Content:
             for row in await pool.fetch("SELECT * FROM refunds")
         },
         outcomes={
-            (row["source"], row["event_id"]): row["outcome"]
+            (row["source"], row["event_id"]): _outcome(row["outcome"])
             for row in await pool.fetch("SELECT * FROM consumed_events")
         },
         dead_letters=Counter(row["path"] for row in await pool.fetch("SELECT path FROM dead_letters")),
@@ -192,4 +196,20 @@ async def content_of_ledger(pool: Pool) -> Content:
 
 
 def _plain(balances: Balances) -> Any:
-    return orjson.loads(dump_balances(balances))
+    return _balances(dump_balances(balances))
+
+
+def _balances(text: bytes | str) -> Any:
+    return {wallet: buckets for wallet, buckets in orjson.loads(text).items() if wallet != GIFT}
+
+
+def _lines(text: bytes | str) -> Any:
+    lines = orjson.loads(text)
+    for by_rule in (lines["points"], lines.pop("trimmed", {})):
+        by_rule.pop(GIFT, None)
+    return lines
+
+
+def _outcome(outcome: str) -> str:
+    """Only gifts are trimmed, and whatever gives one gives other points too."""
+    return Outcome.POSTED if outcome == Outcome.TRIMMED else outcome

@@ -39,22 +39,33 @@ SWEEP_LAG_US = 3 * DAY_US
 EVERY_US = 40 * DAY_US // ORDERS
 BEGIN = instant_of(datetime(2026, 3, 1, 12, tzinfo=UTC))
 
-PROGRAM = """
+GIFT = "gift"
+"""A wallet, and its rule, whose budget is used up: who gets the last of it depends on the order in which the workers
+take the events. Nothing else does: it is as many points as growth, so that where a gift is given or taken back growth
+is too, whatever is left; it has no lots, and never falls due."""
+
+GIFTS = 60_000
+"""The size of the budget of gifts; without one they would come to three times as much."""
+
+PROGRAM = f"""
 program: short-lived
 version: 1
 effective_from: "2026-01-01T00:00:00Z"
 zone: America/New_York
 currency: USD
 wallets:
-  points: {spendable: true, expiry: {days: 5}}
-  growth: {spendable: false, expiry: never}
+  points: {{spendable: true, expiry: {{days: 5}}}}
+  growth: {{spendable: false, expiry: never}}
+  {GIFT}: {{spendable: false, expiry: never}}
 rules:
-  - {id: base, wallet: points, rate: 6/5}
-  - {id: house-brand, wallet: points, rate: 0.7, match: {brands: [Private]}, pending: {days: 2}}
-  - {id: growth, wallet: growth, rate: 1}
+  - {{id: base, wallet: points, rate: 6/5}}
+  - {{id: house-brand, wallet: points, rate: 0.7, match: {{brands: [Private]}}, pending: {{days: 2}}}}
+  - {{id: growth, wallet: growth, rate: 1}}
+  - {{id: {GIFT}, wallet: {GIFT}, rate: 1}}
 budgets:
-  - {id: fund, points: 1000000000}
-  - {id: house-brand-day, rules: [house-brand], points: 1000000, per: day}
+  - {{id: fund, points: 1000000000}}
+  - {{id: house-brand-day, rules: [house-brand], points: 1000000, per: day}}
+  - {{id: gifts, rules: [{GIFT}], points: {GIFTS}}}
 """
 PROGRAMS = Programs([parse_program(PROGRAM).to_domain()])
 
