@@ -184,8 +184,9 @@ WATERMARK_LAG = _gauge(
     "pointstream_watermark_lag_seconds",
     "How far the watermark is behind the time it could have: the event-time lag over all inputs and all workers.",
     "Alert on minutes. Nothing expires and nothing becomes active by itself past the watermark (readers still see it at"
-    " its instant). Some partition is not read: see that an `earn` worker runs and owns it. A single peak when an event"
-    " comes after a long silence is none.",
+    " its instant). Some partition is not read: see that an `earn` worker runs and owns it. Where nobody ever read one,"
+    " the lag is infinite, and the worker is not ready and names it. A single peak when an event comes after a long"
+    " silence is none.",
     of=[Process.EXPIRY],
 )
 

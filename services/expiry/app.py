@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from math import inf
 from time import perf_counter
 from typing import NoReturn
 
@@ -26,7 +27,7 @@ from shared.settings import Settings
 from shared.stream.app import STOP_TIMEOUT_S, WorkerService, run_worker
 from shared.stream.backoff import Backoff, count_away
 from shared.stream.counting import count_batch
-from shared.stream.watermark import InputLog, read_watermark
+from shared.stream.watermark import InputLog, NeverReadError, read_watermark
 
 WORKER = "expiry"
 
@@ -55,6 +56,7 @@ class Expiry(WorkerService):
         self._poster: Poster | None = None
         self._shards = 0
         self._live = True
+        self._watermark = OK
 
     @Service.task
     async def _expire(self) -> None:
@@ -86,9 +88,10 @@ class Expiry(WorkerService):
             await self.sleep(COUNT_EVERY_S)
 
     async def readiness(self) -> Readiness:
-        """Ready when PostgreSQL answers and the inputs' ends can be read from Kafka."""
+        """Ready when PostgreSQL answers, the inputs' ends can be read from Kafka, and somebody reads all of them."""
         inputs = OK if self._inputs is not None else "Kafka is not there yet"
-        return readiness_of({"inputs": inputs, "ledger": await check_pool(self._pool)})
+        ledger = await check_pool(self._pool)
+        return readiness_of({"inputs": inputs, "watermark": self._watermark, "ledger": ledger})
 
     async def on_stop(self) -> None:
         """Finish the transaction that is under way, then leave."""
@@ -107,9 +110,12 @@ class Expiry(WorkerService):
         if now is None:
             return
         lateness_us = poster.programs.allowed_lateness_us
-        watermark = await read_watermark(pool, inputs, self._settings, now, lateness_us)
-        if watermark is None:
+        try:
+            watermark = await read_watermark(pool, inputs, self._settings, now, lateness_us)
+        except NeverReadError as error:
+            self._show_no_watermark(str(error))
             return
+        self._watermark = OK
         self._show_lag(now, Instant(watermark + lateness_us))
         settled = 0
         for shard in range(self._shards):
@@ -131,6 +137,13 @@ class Expiry(WorkerService):
             count_batch(batch, posted, perf_counter() - began_at_s)
             settled += posted.postings
         return settled
+
+    def _show_no_watermark(self, reason: str) -> None:
+        """Nothing falls due until somebody reads that input, and nobody knows how far behind that is."""
+        if self._watermark != reason:
+            log.warning("nothing is settled", reason=reason)
+        self._watermark = reason
+        WATERMARK_LAG.set_function(lambda: inf)
 
     def _show_lag(self, now: Instant, passed: Instant) -> None:
         """Show how far the inputs are behind. A live lag goes on growing while nobody can look."""

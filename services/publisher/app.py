@@ -12,7 +12,7 @@ from mode import Service
 
 from services.publisher.cache import CacheTail
 from services.publisher.share import Share
-from services.publisher.tail import measure_tail
+from services.publisher.tail import RolledBackError, measure_tail
 from shared.cache.balances import BalanceCache
 from shared.domain.ids import Shard
 from shared.ledger.database import CONNECTION_ERRORS, LEDGER_ERRORS, Pool, Role, open_pool
@@ -84,6 +84,8 @@ class Publisher(WorkerService):
                     await measure_tail(self._pool, [share.published for share in self._working.values()])
                 except LEDGER_ERRORS as error:
                     log.warning("the journal's tail cannot be measured", error=repr(error))
+                except RolledBackError as error:
+                    self._fail(error)
             await self.sleep(MEASURE_EVERY_S)
 
     async def readiness(self) -> Readiness:

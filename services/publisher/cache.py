@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import structlog
 
 from services.publisher.positions import Positions, ends_of
+from services.publisher.tail import check_not_rolled_back
 from shared.cache.balances import CACHE_ERRORS, BalanceCache, CachedBalance, ShardNews
 from shared.domain.ids import Shard
 from shared.ledger.database import Pool, Record
@@ -68,6 +69,9 @@ class CacheTail:
             except CACHE_ERRORS as error:
                 self._failed(error)
                 return None
+            await check_not_rolled_back(
+                self._pool, {shard: at for shard, at in known.items() if at is not None}, "Redis"
+            )
             # A Redis that knows nothing of a shard has none of its balances either: they are filled when they are read.
             self._applied = {
                 shard: self.reached[shard] if (at := known[shard]) is None else at for shard in self._shards

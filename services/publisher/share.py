@@ -1,7 +1,7 @@
 """One share: a fixed group of shards, published by one producer whose transactional id fences every older one."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -9,15 +9,19 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from services.publisher.cache import CacheTail
 from services.publisher.positions import Positions, dump_positions, ends_of, read_positions
 from services.publisher.records import OutRecord, record_of
+from services.publisher.tail import check_not_rolled_back
 from shared.domain.ids import Shard
 from shared.ledger.database import Pool, Record
 from shared.ledger.journal import read_movements, read_postings
 from shared.metrics import PUBLISHED as PUBLISHED_POSTINGS
 from shared.settings import POINTS_CHANGED, Settings
-from shared.stream.topics import PUBLISHED
+from shared.stream.topics import PUBLISHED, RECORD_BYTES_MAX
 
 BATCH_BYTES_MAX = 900_000
-"""Of records in one request to a partition: below what the broker takes."""
+"""Of records in one request to a partition; one that is larger goes alone."""
+
+ENVELOPE_BYTES_MAX = 64 << 10
+"""What a record has beside its value, and its batch beside it: ids are bounded."""
 
 RETRY_BACKOFF_MS = 5
 """After each commit the broker turns the next send away for a moment; with the default of 100 ms that decides the
@@ -27,6 +31,10 @@ TRANSACTION_TIMEOUT_MS = 15_000
 """A publisher that died leaves a transaction open; readers of committed records wait for it so long at most."""
 
 log = structlog.get_logger()
+
+
+class RecordTooLargeError(Exception):
+    """A posting is more than Kafka takes as one record. Those behind it wait for it, so nobody may go on."""
 
 
 class Share:
@@ -51,7 +59,8 @@ class Share:
         self._ended = False
 
     async def run(self, owned: Callable[[], bool]) -> None:
-        """Publish until cancelled. Raises `ProducerFenced` when another publisher has taken the share over.
+        """Publish until cancelled. Raises `ProducerFenced` when another publisher has taken the share over, and
+        `RolledBackError` and `RecordTooLargeError` where it must not go on.
 
         `owned` says whether the share is still this publisher's. It is asked too, for a cancellation can be lost: where
         an answer comes in the same moment, `asyncio.wait_for` gives that instead, before Python 3.12.
@@ -69,6 +78,7 @@ class Share:
         try:
             await producer.start()
             self.published = await read_positions(settings.kafka, self._positions, self._shards)
+            await check_not_rolled_back(self._pool, self.published, POINTS_CHANGED)
             self._cache.reached = dict(self.published)
             log.info("publishing", share=self._share, shards=len(self._shards))
             async with asyncio.TaskGroup() as tasks:
@@ -125,9 +135,7 @@ class Share:
         async with producer.transaction():
             sent: list[asyncio.Future[object]] = []
             for shard, group in postings.items():
-                records = [
-                    record_of(posting, movements.get((shard, posting["pos"]), ()), self._source) for posting in group
-                ]
+                records = [self._record(posting, movements.get((shard, posting["pos"]), ())) for posting in group]
                 sent += await self._send_records(producer, shard, records)
             sent.append(
                 await producer.send(
@@ -138,6 +146,15 @@ class Share:
                 )
             )
             await asyncio.gather(*sent)
+
+    def _record(self, posting: Record, movements: Sequence[Record]) -> OutRecord:
+        record = record_of(posting, movements, self._source)
+        if len(record.value) > RECORD_BYTES_MAX - ENVELOPE_BYTES_MAX:
+            raise RecordTooLargeError(
+                f"the posting at position {posting['pos']} of shard {posting['shard']} has {len(movements)} movements,"
+                f" and {len(record.value)} bytes as a record; {self._topic} takes no more than {RECORD_BYTES_MAX}"
+            )
+        return record
 
     async def _send_records(
         self, producer: AIOKafkaProducer, shard: Shard, records: list[OutRecord]

@@ -12,6 +12,11 @@ from shared.domain.time import Instant
 
 NO_POSTINGS: tuple[Posting, ...] = ()
 
+SETTLED_LOTS_MAX = 1_000
+"""How many lots one posting settles at most. A member has a few at one instant; an account that a till uses for all its
+guests has tens of thousands at the end of a year, and a posting of them all would be more than Kafka takes as one
+record. The rest of an instant goes into the next postings."""
+
 
 def settle(account: Account, until: Instant, programs: Programs) -> tuple[Account, tuple[Posting, ...]]:
     """Post what falls due at or before `until`; returns the account after it and its postings, oldest first."""
@@ -41,18 +46,20 @@ def effective_instant(account: Account, at: Instant, arrived_at: Instant, progra
 
 
 def _settle_instant(account: Account, due_at: Instant, programs: Programs) -> tuple[Account, Posting]:
-    """At one instant: first what becomes active, then what expires (SEMANTICS, Time); the older lot first."""
+    """At one instant: first what becomes active, then what expires (SEMANTICS, Time); the older lot first, and no more
+    than `SETTLED_LOTS_MAX` of them."""
     program = programs.in_force(due_at)
     if program is None:
         raise ValueError(f"a lot of {account.member_id} falls due at {due_at}, before the first program version")
     entry = Entry(account)
     due = [lot for _, lot in sorted(account.lots.items()) if lot.due_at == due_at]
-    for lot in due:
-        if lot.activates_at is not None:
-            entry.activate(lot, lot.expires_at, kept=is_kept(lot.wallet, lot.expires_at, program))
-    for lot in due:
-        if entry.lots[lot.lot_id].due_at == due_at:
-            entry.expire(entry.lots[lot.lot_id])
+    pending = [lot for lot in due if lot.activates_at is not None][:SETTLED_LOTS_MAX]
+    for lot in pending:
+        entry.activate(lot, lot.expires_at, kept=is_kept(lot.wallet, lot.expires_at, program))
+    active = [entry.lots[lot.lot_id] for lot in due]
+    ending = [lot for lot in active if lot.activates_at is None and lot.due_at == due_at]
+    for lot in ending[: SETTLED_LOTS_MAX - len(pending)]:
+        entry.expire(lot)
     effective_at = max(due_at, account.settled_to)
     return entry.close(PostingKind.SETTLEMENT, None, None, program.version, due_at, effective_at)
 

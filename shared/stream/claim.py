@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 
+from shared.domain.time import EPOCH
 from shared.ledger import statements
 from shared.ledger.database import Pool, writing
 from shared.stream.backoff import Backoff
@@ -55,14 +56,34 @@ async def claim_partitions(
     beginnings = await consumer.beginning_offsets(partitions)
     ends = await consumer.end_offsets(partitions)
     claim = Claim({}, {})
+    trimmed: list[TopicPartition] = []
     for row in rows:
         partition = TopicPartition(row["topic"], row["partition"])
         position = _position(partition, row["next_offset"], beginnings[partition])
         check_not_truncated(partition, row["next_offset"], ends[partition])
         claim.generations[partition] = row["generation"]
         claim.positions[partition] = position
+        if position > row["next_offset"]:
+            trimmed.append(partition)
         consumer.seek(partition, position)
+    if trimmed:
+        await _begin(pool, group, claim, trimmed)
     return claim
+
+
+async def _begin(pool: Pool, group: str, claim: Claim, partitions: list[TopicPartition]) -> None:
+    """Keep where partitions begin of which nothing was ever read. Without an event to read there it would look like a
+    lag for ever, and hold the watermark back."""
+    async with writing(pool) as connection:
+        await connection.fetch(
+            statements.ADVANCE_OFFSETS,
+            group,
+            [partition.topic for partition in partitions],
+            [partition.partition for partition in partitions],
+            [claim.positions[partition] for partition in partitions],
+            [claim.generations[partition] for partition in partitions],
+            [EPOCH] * len(partitions),
+        )
 
 
 async def check_gap(consumer: AIOKafkaConsumer, partition: TopicPartition, expected: int) -> None:

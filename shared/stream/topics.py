@@ -12,6 +12,10 @@ from shared.settings import POINTS_CHANGED, Settings
 MESSAGE_BYTES_MAX = 2 << 20
 """What the broker takes at most: above what an event may have, so that one too large is refused with a reason."""
 
+RECORD_BYTES_MAX = 16 << 20
+"""What the broker takes at most of `points-changed`. A movement takes some 150 bytes in a record, and a posting may
+have one for every open lot of its account."""
+
 INPUTS = dict.fromkeys(CONTRACTS, "earn")
 """The topics that are consumed, each with the worker that does."""
 
@@ -36,7 +40,7 @@ async def create_topics(settings: Settings, shards: int, clock: Clock) -> None:
     stamp = "LogAppendTime" if clock is Clock.LIVE else "CreateTime"
     wanted = [
         *(_topic(settings, name, shards, {"message.timestamp.type": stamp, **ANY_CODEC}) for name in INPUTS),
-        _topic(settings, POINTS_CHANGED, shards, {}),
+        _topic(settings, POINTS_CHANGED, shards, {"max.message.bytes": str(RECORD_BYTES_MAX)}),
         _topic(settings, PUBLISHED, SHARES, COMPACTED),
     ]
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)

@@ -1,6 +1,6 @@
 """The watermark: the instant that every input has passed. What falls due by it can be settled without an event."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -11,6 +11,10 @@ from shared.ledger import statements
 from shared.ledger.database import Pool
 from shared.settings import Settings
 from shared.stream.topics import INPUTS
+
+
+class NeverReadError(Exception):
+    """An input has events, and nobody has ever read it: how far time has come, nobody can say."""
 
 
 class Reached(NamedTuple):
@@ -67,8 +71,8 @@ async def ends_of(settings: Settings, topic: str) -> dict[int, int]:
 
 async def read_watermark(
     pool: Pool, log: InputLog, settings: Settings, now: Instant, allowed_lateness_us: int
-) -> Instant | None:
-    """The watermark at `now`, which must have been taken before the call; None while an input was never read."""
+) -> Instant:
+    """The watermark at `now`, which must have been taken before the call. Raises `NeverReadError`."""
     ends = await log.ends()
     topics = [settings.topic(name) for name in INPUTS]
     groups = [settings.group(worker) for worker in INPUTS.values()]
@@ -76,24 +80,21 @@ async def read_watermark(
     reached = {
         TopicPartition(row["topic"], row["partition"]): Reached(row["next_offset"], row["arrived_at"]) for row in rows
     }
-    passed = _least(passed_instants(ends, reached, now))
-    return None if passed is None else Instant(passed - allowed_lateness_us)
+    least = now
+    for partition, passed in passed_instants(ends, reached, now).items():
+        if passed is None:
+            raise NeverReadError(f"{partition.topic}/{partition.partition} has events, and no worker has ever read it")
+        least = min(least, passed)
+    return Instant(least - allowed_lateness_us)
 
 
 def passed_instants(
     ends: Mapping[TopicPartition, int], reached: Mapping[TopicPartition, Reached], now: Instant
-) -> Iterable[Instant | None]:
-    """The instant that each partition has passed: now without lag, else the last arrival that was read."""
+) -> dict[TopicPartition, Instant | None]:
+    """The instant that each partition has passed: now without lag, else the last arrival that was read, None where
+    there was none."""
+    passed: dict[TopicPartition, Instant | None] = {}
     for partition, end in ends.items():
         next_offset, arrived_at = reached.get(partition, Reached(0, None))
-        yield now if next_offset >= end else arrived_at
-
-
-def _least(passed: Iterable[Instant | None]) -> Instant | None:
-    least: Instant | None = None
-    for instant in passed:
-        if instant is None:
-            return None
-        if least is None or instant < least:
-            least = instant
-    return least
+        passed[partition] = now if next_offset >= end else arrived_at
+    return passed

@@ -2,17 +2,21 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from math import inf
 
 import orjson
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from services.earn.app import ingest
 from services.expiry.app import Expiry
 from shared.domain.time import DAY_US, SECOND_US, Instant, instant_of, unix_ms
 from shared.ledger.database import Pool
 from shared.ledger.installation import Clock, set_replay_now
-from shared.settings import ORDER_PAID, Settings
+from shared.metrics import Process, registry_of
+from shared.monitor import Status
+from shared.settings import ORDER_PAID, REFUND, Settings
 from shared.stream.watermark import Reached, passed_instants
 from tests.support.installing import Make
 from tests.support.orders import NOON, data_of, event_of
@@ -99,6 +103,46 @@ async def test_markers_of_transactions_do_not_hold_time_back(settings: Settings,
         await until(settled)
 
 
+async def test_what_was_deleted_before_anybody_read_it_does_not_hold_time_back(
+    settings: Settings, ledger: Pool, until: Until
+) -> None:
+    """A topic that is older than the installation, and of which retention has left nothing."""
+    for number in range(12):
+        await send_at(settings, REFUND, {"data": {"member_id": f"member-{number}"}}, NOON)
+    partitions = [TopicPartition(settings.topic(REFUND), number) for number in range(4)]
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await admin.start()
+    await admin.delete_records({partition: RecordsToDelete(before_offset=-1) for partition in partitions})
+    await admin.close()
+    await send_at(settings, ORDER_PAID, order("o-1", "alice", NOON), NOON)
+    async with running(ingest(settings), Expiry(settings)):
+
+        async def settled() -> bool:
+            return await settlements(ledger) == [END]
+
+        await set_clock(ledger, Instant(END + 60 * SECOND_US))
+        await until(settled)
+
+
+async def test_an_expiry_worker_says_which_input_nobody_reads(settings: Settings, ledger: Pool, until: Until) -> None:
+    await send_at(settings, ORDER_PAID, order("o-1", "alice", NOON), NOON)
+    await set_clock(ledger, NOON)
+    worker = Expiry(settings)
+
+    async def waits() -> bool:
+        said = (await worker.readiness()).checks["watermark"]
+        lag_s = registry_of(Process.EXPIRY).get_sample_value("pointstream_watermark_lag_seconds")
+        return said.endswith("has events, and no worker has ever read it") and lag_s == inf
+
+    async def is_ready() -> bool:
+        return (await worker.readiness()).status is Status.READY
+
+    async with running(worker):
+        await until(waits)
+        async with running(ingest(settings)):
+            await until(is_ready)
+
+
 def has_swept(worker: Expiry, times: int) -> Callable[[], Awaitable[bool]]:
     """The worker has looked at the watermark so often."""
 
@@ -124,4 +168,4 @@ A, B = (TopicPartition("t", number) for number in range(2))
 def test_a_partition_has_passed_now_without_lag_and_else_its_last_arrival(
     ends: dict[TopicPartition, int], reached: dict[TopicPartition, Reached], passed: list[int | None]
 ) -> None:
-    assert list(passed_instants(ends, reached, Instant(100))) == passed
+    assert list(passed_instants(ends, reached, Instant(100)).values()) == passed

@@ -6,29 +6,35 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import orjson
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from redis.asyncio import Redis
 
 from services.publisher import share
 from services.publisher.app import Publisher
 from services.publisher.positions import read_positions
+from services.publisher.tail import RolledBackError
 from shared.cache.balances import BalanceCache, CachedBalance, ShardNews
 from shared.contracts.points_changed import PointsChangedData
-from shared.domain.facts import Sweep
-from shared.domain.ids import MemberId, Shard
+from shared.domain.facts import Adjustment, Sweep
+from shared.domain.ids import AdjustmentId, EventSource, MemberId, Shard, Wallet
+from shared.domain.model import Outcome
 from shared.domain.time import DAY_US, Instant
+from shared.ledger import adjustments
 from shared.ledger.batch import Batch
 from shared.ledger.database import Pool
-from shared.ledger.post import post
+from shared.ledger.installation import Clock
+from shared.ledger.post import Poster, post
 from shared.ledger.programs import load_programs
 from shared.ledger.sharding import shard_of
 from shared.ledger.state import read_account
 from shared.settings import POINTS_CHANGED, Settings
-from shared.stream.topics import PUBLISHED
+from shared.stream.topics import PUBLISHED, create_topics
 from tests.support.installing import Make
 from tests.support.orders import NOON, consumed
 from tests.support.running import published, running
 
 SHARDS = 4
+GUEST_ORDERS = 19_000
 Until = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
 
 
@@ -286,6 +292,106 @@ async def test_an_outage_of_redis_does_not_stop_kafka(
         await until(is_published(settings, 100))
         await until(is_cached(ledger, cache))
     assert await versions(settings) == {f"member-{number}": list(range(1, 11)) for number in range(10)}
+
+
+async def test_a_posting_that_takes_from_very_many_lots_comes_out(
+    settings: Settings, ledger: Pool, cache: BalanceCache, until: Until
+) -> None:
+    """A till books all its guests on one account, and an operator takes back what it has: some 2.2 MB as a record."""
+    for start in range(0, GUEST_ORDERS, 1000):
+        await post_orders(ledger, 1000, start=start, members=1)
+    poster = Poster(ledger, await load_programs(ledger), SHARDS)
+    wish = Adjustment(MemberId("member-0"), Wallet("points"), -10 * GUEST_ORDERS, "ann", "no member", NOON)
+    event = adjustments.event_of(EventSource("/desk"), AdjustmentId("a-1"), wish)
+    assert await adjustments.adjust(poster, adjustments.adjustment_of(event, NOON)) == Outcome.POSTED
+    async with running(Publisher(settings)):
+        await until(is_cached(ledger, cache))
+        await until(is_published(settings, GUEST_ORDERS + 1))
+    last = (await published(settings, SHARDS))[-1]
+    assert len(orjson.loads(last.value)["movements"]) == GUEST_ORDERS
+    assert len(last.value) > 2 << 20
+
+
+async def test_a_publisher_stops_loudly_at_a_posting_that_kafka_does_not_take(
+    settings: Settings, ledger: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await post_orders(ledger, 1)
+    monkeypatch.setattr(share, "RECORD_BYTES_MAX", share.ENVELOPE_BYTES_MAX + 100)
+    head = await ledger.fetchrow("SELECT shard, pos FROM shard_heads WHERE pos > 0")
+    assert head is not None
+    with pytest.raises(
+        share.RecordTooLargeError, match=f"the posting at position 1 of shard {head['shard']} has 2 mov"
+    ):
+        raise await crash_of(Publisher(settings))
+
+
+async def test_a_publisher_does_not_start_on_a_ledger_that_ends_before_what_is_published(
+    settings: Settings, ledger: Pool, until: Until
+) -> None:
+    await post_orders(ledger, 10, members=1)
+    async with running(Publisher(settings)):
+        await until(is_published(settings, 10))
+    await roll_back(ledger, to=7)
+    with pytest.raises(
+        RolledBackError, match=r"points-changed has shard . up to position 10, but the ledger ends at 7:"
+    ):
+        raise await crash_of(Publisher(settings))
+
+
+async def test_a_publisher_stops_when_the_ledger_is_rolled_back_under_it(
+    settings: Settings, ledger: Pool, until: Until
+) -> None:
+    await post_orders(ledger, 10, members=1)
+    worker = Publisher(settings)
+    await worker.start()
+    await until(is_published(settings, 10))
+    await roll_back(ledger, to=7)
+    await worker.wait_until_stopped()
+    assert isinstance(worker.crash_reason, RolledBackError), worker.crash_reason
+    await worker.stop()
+
+
+async def test_a_publisher_does_not_start_beside_a_redis_that_knows_more_than_the_ledger(
+    settings: Settings, ledger: Pool, cache: BalanceCache
+) -> None:
+    await post_orders(ledger, 10, members=1)
+    await cache.refill(CachedBalance(MemberId("member-0"), 12, None, b"{}"), 12)
+    with pytest.raises(RolledBackError, match=r"Redis has shard . up to position 12, but the ledger ends at 10:"):
+        raise await crash_of(Publisher(settings))
+
+
+async def test_after_a_restore_all_is_published_anew(
+    settings: Settings, ledger: Pool, cache: BalanceCache, until: Until
+) -> None:
+    """What docs/restore.md says: the topics that were made from the ledger are made again, and Redis is emptied."""
+    await post_orders(ledger, 40)
+    async with running(Publisher(settings)):
+        await until(is_published(settings, 40))
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await admin.start()
+    await admin.delete_topics([settings.topic(POINTS_CHANGED), settings.topic(PUBLISHED)])
+    await admin.close()
+    await create_topics(settings, SHARDS, Clock.LIVE)
+    await forget(settings)
+    async with running(Publisher(settings)):
+        await until(is_published(settings, 40))
+        await until(is_cached(ledger, cache))
+    assert await versions(settings) == {f"member-{number}": [1, 2, 3, 4] for number in range(10)}
+
+
+async def roll_back(ledger: Pool, to: int) -> None:
+    """What the publisher sees of a ledger that was restored to an earlier moment."""
+    await ledger.execute("UPDATE shard_heads SET pos = $1 WHERE pos > $1", to)
+
+
+async def crash_of(worker: Publisher) -> BaseException:
+    """What a worker ends with that cannot go on."""
+    await worker.start()
+    await worker.wait_until_stopped()
+    reason = worker.crash_reason
+    await worker.stop()
+    assert reason is not None
+    return reason
 
 
 async def forget(settings: Settings) -> None:

@@ -58,6 +58,7 @@ _LOT = (
 _lot = pick(_LOT, records(*_LOT))
 _POSTING = selected(statements.READ_POSTINGS)
 _posting = pick(_POSTING, records(*_POSTING))
+_TAIL = records("shard", "postings", "recorded_at")
 _MOVEMENT = selected(statements.READ_MOVEMENTS)
 _movement = pick(_MOVEMENT, records(*_MOVEMENT))
 _DEBT = selected(statements.LOAD_DEBTS)
@@ -368,6 +369,16 @@ def read_postings(tx: Transaction, shards: list[int], after: list[int], limit: i
     return found
 
 
+def read_tail(tx: Transaction, shards: list[int], after: list[int]) -> Statement:
+    yield from ()
+    found = []
+    for shard, pos in zip(shards, after, strict=True):
+        head, first = tx.get("shard_heads", (shard,)), tx.get("postings", (shard, pos + 1))
+        behind = (0 if head is None else head["pos"]) - pos
+        found.append(_TAIL([shard, behind, None if first is None else first["recorded_at"]]))
+    return found
+
+
 def read_movements(tx: Transaction, shards: list[int], after: list[int], last: list[int]) -> Statement:
     yield from ()
     found = []
@@ -556,6 +567,7 @@ HANDLERS: dict[str, Handler] = {
         find_excess_dead_letter,
         read_postings,
         read_movements,
+        read_tail,
         read_offsets,
         read_account,
     )

@@ -362,7 +362,7 @@ CREATE UNIQUE INDEX postings_of_member ON postings (shard, member_id, version);
 CREATE TABLE movements (
   shard       integer NOT NULL,
   pos         bigint NOT NULL,
-  seq         smallint NOT NULL,
+  seq         integer NOT NULL,
   wallet      text NOT NULL,
   from_bucket text NOT NULL,
   to_bucket   text NOT NULL,
