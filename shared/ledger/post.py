@@ -151,8 +151,8 @@ async def _advance_offsets(connection: Connection, batch: Batch) -> None:
         [progress.arrived_at for progress in batch.progress],
     )
     if len(moved) != len(batch.progress):
-        kept = {row["partition"] for row in moved}
-        lost = [f"{item.topic}/{item.partition}" for item in batch.progress if item.partition not in kept]
+        kept = {(row["topic"], row["partition"]) for row in moved}
+        lost = [f"{item.topic}/{item.partition}" for item in batch.progress if (item.topic, item.partition) not in kept]
         raise FencedError(f"another worker owns {', '.join(lost)} by now")
 
 

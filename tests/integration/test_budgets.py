@@ -2,10 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, date, datetime
 from pathlib import Path
+from uuid import uuid4
 
+import asyncpg
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -14,11 +16,13 @@ from services.cli.budgets import budgets
 from services.cli.verify.result import Check
 from services.cli.verify.run import verify
 from shared.clock import wall_clock
+from shared.domain.ids import BudgetId
 from shared.domain.program import Programs
+from shared.domain.program_budgets import BudgetKey
 from shared.domain.tally import Period
 from shared.domain.time import DAY_US, Instant, datetime_of, instant_of
 from shared.ledger.batch import Batch
-from shared.ledger.budgets import BudgetUse, read_budgets
+from shared.ledger.budgets import BudgetUse, Reach, lock_leases, read_budgets
 from shared.ledger.database import Pool, Role, open_pool
 from shared.ledger.installation import InstallationError
 from shared.ledger.post import post
@@ -139,6 +143,96 @@ async def test_what_fits_is_given_beside_what_never_could_be(make_installation: 
         posted = await post(ledger, Batch(events=events), programs, SHARDS)
         assert posted.outcomes == {"posted": 1, "budget_exhausted": 1}
         assert await held(ledger) == 10 + 100
+
+
+async def lease(settings: Settings, leased: int, *unused: int) -> None:
+    """Lease so many units of the fund, of which leases have left what is said; and the whole of a day's budget."""
+    connection = await asyncpg.connect(settings.database)
+    await connection.execute(
+        "INSERT INTO budgets VALUES ('fund', 'ever', '-infinity', $1), ('day', 'day', '2026-03-10', 1000000)", leased
+    )
+    await connection.execute("INSERT INTO budget_leases VALUES ('day', 'day', '2026-03-10', $1, 1000000)", uuid4())
+    for units in unused:
+        await connection.execute(
+            "INSERT INTO budget_leases VALUES ('fund', 'ever', '-infinity', $1, $2)", uuid4(), units
+        )
+    await connection.close()
+
+
+async def leases(ledger: Pool) -> list[int]:
+    """What the leases of the fund have left."""
+    rows = await ledger.fetch("SELECT unused FROM budget_leases WHERE budget_id = 'fund' ORDER BY unused")
+    return [row["unused"] for row in rows]
+
+
+async def test_what_others_have_leased_is_taken_over_and_their_leases_end(
+    settings: Settings, ledger: Pool, programs: Programs
+) -> None:
+    """All 20,000 are leased, and three leases have 800 left. An order of 700 takes them all into one lease."""
+    await lease(settings, FUND, 500, 200, 100)
+    await post(ledger, Batch(events=[consumed("o-1", cents=[70_000])]), programs, SHARDS)
+    assert (await fund(ledger)).used == FUND - 800 + 700
+    # A 32nd part of the 100 that are left is kept as a lease; the rest is nobody's.
+    assert await leases(ledger) == [3]
+    posted = await post(ledger, Batch(events=[consumed("o-2", cents=[70_000])]), programs, SHARDS)
+    assert posted.outcomes == {"trimmed": 1}
+    assert await held(ledger) == 800
+    assert (await fund(ledger)).used == FUND
+
+
+async def test_a_batch_uses_the_fullest_lease_and_leaves_the_others_alone(
+    settings: Settings, ledger: Pool, programs: Programs
+) -> None:
+    await lease(settings, 1_000, 100, 300, 200)
+    await post(ledger, Batch(events=[consumed("o-1", cents=[25_000])]), programs, SHARDS)
+    assert await leases(ledger) == [50, 100, 200]
+    await post(ledger, Batch(events=[refund_consumed("o-1")]), programs, SHARDS)
+    # Given back into the fullest of them.
+    assert await leases(ledger) == [50, 100, 200 + 250]
+    assert (await fund(ledger)).used == 1_000 - 600
+
+
+async def test_a_lease_that_another_batch_has_is_passed_by(
+    settings: Settings, ledger: Pool, programs: Programs
+) -> None:
+    await lease(settings, 1_000, 300, 200)
+    async with ledger.acquire() as other, other.transaction():
+        await other.execute("SELECT FROM budget_leases WHERE unused = 300 FOR UPDATE")
+        async with asyncio.timeout(30):
+            await post(ledger, Batch(events=[consumed("o-1", cents=[15_000])]), programs, SHARDS)
+        assert await leases(ledger) == [50, 300]
+
+
+async def test_budgets_are_locked_in_one_order_by_all_batches(
+    settings: Settings, ledger: Pool, until: Callable[..., Awaitable[None]]
+) -> None:
+    """`day` before `fund`, whatever order the program has: else two batches may wait for each other."""
+    day = BudgetKey(BudgetId("day"), Period.DAY, date(2026, 3, 10))
+    ever = BudgetKey(BudgetId("fund"), Period.EVER, None)
+
+    async def lock(*keys: BudgetKey) -> None:
+        async with ledger.acquire() as connection, connection.transaction():
+            await lock_leases(connection, dict.fromkeys(keys, FUND), Reach.UNLEASED)
+
+    await lock(ever, day)
+    async with asyncpg.create_pool(settings.postgres, min_size=1, max_size=1) as watcher:
+
+        async def is_waiting() -> bool:
+            found = await watcher.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = $1",
+                settings.installation,
+            )
+            return bool(found)
+
+        async with ledger.acquire() as first, ledger.acquire() as other:
+            transaction = first.transaction()
+            await transaction.start()
+            await lock_leases(first, {day: FUND}, Reach.UNLEASED)
+            locking = asyncio.create_task(lock(ever, day))
+            await until(is_waiting)
+            await other.execute("SELECT FROM budgets WHERE budget_id = 'fund' FOR UPDATE NOWAIT")
+            await transaction.rollback()
+    await locking
 
 
 async def test_each_day_has_a_budget_of_its_own(ledger: Pool, programs: Programs) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -13,20 +13,24 @@ from services.earn import app as earn
 from services.earn.app import ingest
 from shared.clock import wall_clock
 from shared.ledger import letters
+from shared.ledger.batch import Batch, DeadLetter, LetterLimits
 from shared.ledger.database import Pool, Role
 from shared.ledger.dead_letters import LETTER_HEADER, TooManyDeadLettersError
 from shared.ledger.letters import Author
+from shared.ledger.post import post
+from shared.ledger.programs import load_programs
 from shared.settings import ORDER_PAID, Settings
 from shared.setup import open_ledger
 from shared.stream.ingest import Ingest
 from shared.stream.watermark import ends_of
 from tests.support.installing import Make
-from tests.support.orders import data_of, event_of
+from tests.support.orders import data_of, event_of, message_of
 from tests.support.refusing import refusing
 from tests.support.running import running, send
 from tests.support.unchanging import assert_append_only
 
 Until = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
+Keep = Callable[..., Awaitable[None]]
 
 ANN = Author("ann", "a test")
 IN_A_ROW = 10
@@ -261,6 +265,98 @@ async def test_the_process_ends_with_an_error_and_says_why_on_standard_error(set
     text = output.decode()
     assert "11 messages in a row cannot be used, and the limit is 10" in text
     assert "pointstream dead-letters accept" in text
+
+
+TIGHT = LetterLimits(in_a_row_max=2, share_max_percent=50, share_of_messages=6)
+"""Two in a row, and three of six."""
+
+
+@pytest.fixture
+async def keep(settings: Settings) -> AsyncIterator[Keep]:
+    """Posts a batch that has letters at some offsets of a partition, and good events between them."""
+    async with open_ledger(settings, Role.WRITER) as writer:
+        programs = await load_programs(writer)
+
+        async def post_letters(*offsets: int, limits: LetterLimits = TIGHT, partitions: Sequence[int] = (0,)) -> None:
+            found = [
+                DeadLetter(message_of(b"x", offset, partition=partition), "not_json", "value", "It is no JSON.")
+                for partition in partitions
+                for offset in offsets
+            ]
+            await post(writer, Batch(dead_letters=found, limits=limits), programs, 1)
+
+        yield post_letters
+
+
+async def refused(keeping: Awaitable[None]) -> str:
+    with pytest.raises(TooManyDeadLettersError) as caught:
+        await keeping
+    return str(caught.value).splitlines()[0]
+
+
+async def test_letters_in_a_row_are_counted_over_batches_and_a_good_one_ends_the_row(keep: Keep) -> None:
+    await keep(0)
+    await keep(1)
+    assert "orders/0, offset 2: 3 messages in a row" in await refused(keep(2))
+    await keep(3)
+
+
+async def test_a_row_is_counted_though_it_is_longer_than_what_the_share_looks_at(keep: Keep) -> None:
+    """All of the last two may be bad, but no more than five in a row."""
+    long = LetterLimits(in_a_row_max=5, share_max_percent=100, share_of_messages=2)
+    for offset in range(5):
+        await keep(offset, limits=long)
+    assert "offset 5: 6 messages in a row" in await refused(keep(5, limits=long))
+
+
+async def test_a_share_is_that_of_the_last_messages_and_of_no_more(keep: Keep) -> None:
+    """The six messages up to offset 5 have 0, 2, 4 and 5; those up to 6 have 2, 4 and 6."""
+    await keep(0, 2)
+    assert "offset 5: 4 of the last 6 messages" in await refused(keep(4, 5))
+    await keep(4)
+    assert "offset 5: 4 of the last 6 messages" in await refused(keep(5))
+    await keep(6)
+
+
+async def test_a_message_that_has_left_the_last_ones_counts_no_more_in_the_same_batch(keep: Keep) -> None:
+    await keep(0, 2)
+    await keep(4, 6)
+
+
+async def test_a_part_of_a_message_is_none(keep: Keep) -> None:
+    """25 % of six are one and a half: one may be bad."""
+    quarter = LetterLimits(in_a_row_max=2, share_max_percent=25, share_of_messages=6)
+    await keep(0, limits=quarter)
+    assert "offset 5: 2 of the last 6 messages" in await refused(keep(5, limits=quarter))
+    await keep(6, limits=quarter)
+
+
+async def test_one_too_many_in_the_middle_of_a_batch_is_found(keep: Keep) -> None:
+    assert "offset 3: 3 messages in a row" in await refused(keep(1, 2, 3, 20))
+
+
+async def test_each_partition_has_rows_and_a_share_of_its_own(keep: Keep) -> None:
+    await keep(0, 1, 3, partitions=(0, 1, 2))
+    assert "orders/1, offset 4: 4 of the last 6 messages" in await refused(keep(4, partitions=(1,)))
+
+
+async def test_what_was_kept_under_looser_limits_stops_nobody_later(keep: Keep) -> None:
+    await keep(0, 1, 2, 3, limits=LetterLimits(10, 100, 10))
+    await keep(7)
+
+
+async def test_an_acceptance_ends_before_its_offset_and_is_for_its_partition_alone(
+    settings: Settings, keep: Keep
+) -> None:
+    async with open_ledger(settings, Role.OPERATOR) as operator:
+        await letters.accept(operator, "refunds", {0: 99}, ANN)
+        await letters.accept(operator, "orders", {1: 99}, ANN)
+        assert "orders/0, offset 2: " in await refused(keep(0, 1, 2))
+        await letters.accept(operator, "orders", {0: 3}, ANN)
+        await letters.accept(operator, "orders", {0: 1}, ANN)
+    await keep(0, 1, 2)
+    await keep(3, 4)
+    assert "orders/0, offset 5: 3 messages in a row" in await refused(keep(5))
 
 
 @pytest.mark.parametrize("table", ["dead_letters", "dead_letter_actions", "dead_letter_acceptances"])

@@ -156,6 +156,20 @@ async def test_positions_and_versions_have_no_gap_when_workers_meet(ledger: Pool
     assert all(row["version"] == row["postings"] == row["last"] for row in accounts)
 
 
+async def test_a_shard_without_a_head_is_named_and_nothing_is_posted(
+    settings: Settings, ledger: Pool, programs: Programs
+) -> None:
+    connection = await asyncpg.connect(settings.database)
+    await connection.execute("DELETE FROM shard_heads WHERE shard = 1")
+    await connection.close()
+    members = [next(name for name in map("m-{}".format, range(99)) if shard_of(name, SHARDS) == n) for n in (0, 1)]
+    events = [consumed(f"o-{member_id}", member_id) for member_id in members]
+    with pytest.raises(RuntimeError, match=r"shards \[1\] have no head row"):
+        await post(ledger, Batch(events=events), programs, SHARDS)
+    assert await ledger.fetchval("SELECT count(*) FROM postings") == 0
+    assert await ledger.fetchval("SELECT count(*) FROM consumed_events") == 0
+
+
 async def test_a_failure_in_the_middle_leaves_nothing(ledger: Pool, programs: Programs) -> None:
     await ledger.execute("INSERT INTO consumer_offsets VALUES ('g', 'orders', 0, 5, 1)")
     unwritable = replace(consumed("o-2"), digest=None)  # type: ignore[arg-type]
@@ -172,6 +186,34 @@ async def test_the_worker_of_an_older_generation_posts_nothing(ledger: Pool, pro
     await ledger.execute("INSERT INTO consumer_offsets VALUES ('g', 'orders', 0, 5, 3), ('g', 'orders', 1, 5, 2)")
     progress = [Progress("orders", 0, 9, 2, NOON), Progress("orders", 1, 9, 2, NOON)]
     with pytest.raises(FencedError, match="orders/0"):
+        await post(ledger, Batch("g", [consumed("o-1")], progress=progress), programs, SHARDS)
+    assert await ledger.fetchval("SELECT count(*) FROM postings") == 0
+    assert await ledger.fetchval("SELECT max(next_offset) FROM consumer_offsets") == 5
+
+
+async def test_an_offset_moves_in_its_own_group_topic_and_partition_alone(ledger: Pool, programs: Programs) -> None:
+    await ledger.execute(
+        "INSERT INTO consumer_offsets VALUES"
+        " ('g', 'orders', 0, 5, 1), ('g', 'orders', 1, 5, 1), ('g', 'refunds', 0, 5, 1), ('h', 'orders', 0, 5, 1)"
+    )
+    await post(ledger, Batch("g", [consumed("o-1")], progress=[Progress("orders", 0, 9, 1, NOON)]), programs, SHARDS)
+    rows = await ledger.fetch("SELECT consumer_group, topic, partition FROM consumer_offsets WHERE next_offset <> 5")
+    assert [tuple(row) for row in rows] == [("g", "orders", 0)]
+
+
+@pytest.mark.parametrize(
+    ("orders", "refunds", "said"),
+    [(2, 1, "orders/0 "), (1, 2, "refunds/0 "), (2, 2, "orders/0, refunds/0 "), (0, 1, "orders/0 ")],
+)
+async def test_a_fenced_worker_is_told_which_partitions_it_lost(
+    ledger: Pool, programs: Programs, orders: int, refunds: int, said: str
+) -> None:
+    """Topics have partitions of the same numbers. Of generation 0 there never was an owner."""
+    await ledger.execute(
+        "INSERT INTO consumer_offsets VALUES ('g', 'orders', 0, 5, $1), ('g', 'refunds', 0, 5, $2)", orders, refunds
+    )
+    progress = [Progress("orders", 0, 9, 1, NOON), Progress("refunds", 0, 9, 1, NOON)]
+    with pytest.raises(FencedError, match=f"another worker owns {said}by now"):
         await post(ledger, Batch("g", [consumed("o-1")], progress=progress), programs, SHARDS)
     assert await ledger.fetchval("SELECT count(*) FROM postings") == 0
     assert await ledger.fetchval("SELECT max(next_offset) FROM consumer_offsets") == 5
@@ -223,6 +265,26 @@ async def test_a_sweep_settles_once_however_often_it_comes(ledger: Pool, program
     assert (posted.postings, again.postings) == (1, 0)
     assert await available(ledger) == 0
     assert await ledger.fetchval("SELECT next_due_at FROM accounts") is None
+
+
+async def test_a_lot_keeps_its_instants_when_points_are_taken_out_of_it(ledger: Pool, programs: Programs) -> None:
+    """A house brand's order has a lot that is active and ends, and one that is pending."""
+    statement = "SELECT lot_id, activates_at, expires_at FROM lots ORDER BY lot_id"
+    await post(ledger, Batch(events=[consumed("o-1", brand="Private")]), programs, SHARDS)
+    before = await ledger.fetch(statement)
+    assert [row["activates_at"] is None for row in before] == [True, False]
+    assert all(row["expires_at"] is not None for row in before)
+    await post(ledger, Batch(events=[refund_consumed("o-1")]), programs, SHARDS)
+    assert await ledger.fetch(statement) == before
+    assert await ledger.fetchval("SELECT sum(remaining) FROM lots") == 0
+
+
+async def test_what_ended_of_a_lot_is_kept_with_it(ledger: Pool, programs: Programs) -> None:
+    """A refund may take it back from there."""
+    await post(ledger, Batch(events=[consumed("o-1"), consumed("o-2", cents=[3000])]), programs, SHARDS)
+    await post(ledger, Batch(sweeps=[Sweep(MemberId("alice"), Instant(NOON + 200 * DAY_US))]), programs, SHARDS)
+    lots = await ledger.fetch("SELECT remaining, expired FROM lots ORDER BY lot_id")
+    assert [tuple(lot) for lot in lots] == [(0, 10), (0, 30)]
 
 
 async def test_what_is_owed_is_repaid_first(ledger: Pool, programs: Programs) -> None:

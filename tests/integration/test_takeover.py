@@ -23,7 +23,7 @@ from shared.domain.model import Account
 from shared.domain.time import DAY_US, Instant, unix_ms
 from shared.ledger import database, statements
 from shared.ledger.budgets import Reach
-from shared.ledger.database import CONNECTION_ERRORS, Pool, Role, writing
+from shared.ledger.database import CONNECTION_ERRORS, Connection, Pool, Role, writing
 from shared.ledger.installation import Clock, set_replay_now
 from shared.ledger.programs import load_programs
 from shared.ledger.sharding import shard_of
@@ -229,6 +229,64 @@ async def test_a_member_who_is_seen_meanwhile_is_not_locked_out_of_order(
             with pytest.raises(MemberSeenError):
                 await locking
             assert len(await others) == 1
+
+
+async def test_shards_are_taken_in_one_order_by_all_workers(settings: Settings, ledger: Pool, until: Until) -> None:
+    """Who waits for the first shard has no later one yet; taken in another order, two batches would each have what the
+    other waits for."""
+    # Heads that were moved on lie in another order than their numbers.
+    await ledger.execute("UPDATE shard_heads SET pos = pos WHERE shard = 0")
+
+    async def take(connection: Connection, *shards: int) -> dict[int, int]:
+        rows = await connection.fetch(statements.TAKE_POSITIONS, list(shards), [1] * len(shards))
+        return {row["shard"]: row["pos"] for row in rows}
+
+    async def take_both() -> dict[int, int]:
+        async with ledger.acquire() as connection, connection.transaction():
+            return await take(connection, 1, 0)
+
+    async with waits(settings) as waiting, ledger.acquire() as first, ledger.acquire() as other:
+        transaction = first.transaction()
+        await transaction.start()
+        assert await take(first, 0) == {0: 1}
+        taking = asyncio.create_task(take_both())
+        await until(waiting(1))
+        await other.execute("SELECT FROM shard_heads WHERE shard = 1 FOR UPDATE NOWAIT")
+        await transaction.commit()
+    assert await taking == {0: 2, 1: 1}
+
+
+async def test_partitions_are_claimed_in_one_order_by_all_workers(
+    settings: Settings, ledger: Pool, until: Until
+) -> None:
+    await ledger.fetch(statements.CLAIM_PARTITIONS, "earn", ["orders", "orders"], [0, 1])
+
+    async def claim_both() -> dict[int, int]:
+        rows = await ledger.fetch(statements.CLAIM_PARTITIONS, "earn", ["orders", "orders"], [1, 0])
+        return {row["partition"]: row["generation"] for row in rows}
+
+    async with waits(settings) as waiting, ledger.acquire() as first, ledger.acquire() as other:
+        transaction = first.transaction()
+        await transaction.start()
+        await first.fetch(statements.CLAIM_PARTITIONS, "earn", ["orders"], [0])
+        claiming = asyncio.create_task(claim_both())
+        await until(waiting(1))
+        await other.execute("SELECT FROM consumer_offsets WHERE partition = 1 FOR UPDATE NOWAIT")
+        await transaction.commit()
+    assert await claiming == {0: 3, 1: 2}
+
+
+async def test_a_claim_takes_nothing_from_another_group_topic_or_partition(ledger: Pool) -> None:
+    """And reads on from the offset that its own partition has."""
+    await ledger.execute(
+        "INSERT INTO consumer_offsets VALUES"
+        " ('earn', 'orders', 0, 5, 1), ('earn', 'orders', 1, 6, 1),"
+        " ('earn', 'refunds', 0, 7, 1), ('tier', 'orders', 0, 8, 1)"
+    )
+    (row,) = await ledger.fetch(statements.CLAIM_PARTITIONS, "earn", ["orders"], [0])
+    assert (row["topic"], row["partition"], row["next_offset"], row["generation"]) == ("orders", 0, 5, 2)
+    others = await ledger.fetch("SELECT next_offset FROM consumer_offsets WHERE generation = 1 ORDER BY 1")
+    assert [other["next_offset"] for other in others] == [6, 7, 8]
 
 
 async def write_accounts_of(ledger: Pool, *members: str) -> None:

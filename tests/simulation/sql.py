@@ -87,7 +87,7 @@ _claim = pick(_CLAIM, records(*_CLAIM))
 _REFERRAL = selected(statements.READ_REFERRALS)
 _referral = pick(_REFERRAL, records(*_REFERRAL))
 _first_order = records("member_id", "order_id")
-_partition = records("partition")
+_partition = records("topic", "partition")
 _member = records("member_id")
 _TALLY = selected(statements.LOAD_TALLIES)
 _tally = pick(_TALLY, records(*_TALLY))
@@ -130,7 +130,7 @@ def advance_offsets(
         if row is not None and row["generation"] == generation and row["next_offset"] <= next_offset:
             latest = max(at for at in (row["arrived_at"], arrived_at) if at is not None)
             tx.put("consumer_offsets", row | {"next_offset": next_offset, "arrived_at": latest})
-            moved.append(_partition([partition]))
+            moved.append(_partition([topic, partition]))
     return moved
 
 

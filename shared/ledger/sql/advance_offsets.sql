@@ -6,4 +6,4 @@ FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::timestamptz[]
   AS b (topic, partition, next_offset, generation, arrived_at)
 WHERE o.consumer_group = $1 AND o.topic = b.topic AND o.partition = b.partition AND o.generation = b.generation
   AND o.next_offset <= b.next_offset
-RETURNING o.partition
+RETURNING o.topic, o.partition

@@ -65,6 +65,16 @@ async def test_another_due_instant_in_redis_is_found(real: Settings, cached: Cac
     ]
 
 
+async def test_a_slice_looks_at_whom_was_posted_to_in_it(
+    real: Settings, cached: CachedBalance, verified: Verify
+) -> None:
+    async with open_ledger(real, Role.READER) as pool:
+        last = await pool.fetchval("SELECT max(pos) FROM postings WHERE member_id = 'alice'")
+    await put(real, replace(cached, next_due_at=None))
+    assert (await verified("--since", str(last - 1), "--no-topic")).wrong == {"redis"}
+    assert (await verified("--since", str(last), "--no-topic")).wrong == set()
+
+
 async def test_what_redis_may_be(real: Settings, cached: CachedBalance, verified: Verify) -> None:
     """Nothing at all; older, with what the journal says of that version; or newer than the moment that is looked at."""
     await remove(real)

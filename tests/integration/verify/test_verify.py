@@ -54,6 +54,41 @@ async def test_a_slice_has_what_was_posted_behind_a_position(plant: Plant, verif
     assert (await verified("--since", str(position))).wrong == set()
 
 
+SLICED = {
+    "a posting whose event was not consumed": (
+        "DELETE FROM consumed_events WHERE event_id = (SELECT event_id FROM postings WHERE :second)",
+        "events",
+    ),
+    "what follows from an event that was not consumed": (
+        (
+            "DELETE FROM consumed_events WHERE event_id = (SELECT event_id FROM postings WHERE :second);"
+            "UPDATE postings SET follows = true WHERE :second"
+        ),
+        "events",
+    ),
+    "a posting without its movements": ("DELETE FROM movements WHERE :second", "balances"),
+    "a lot with too little": ("UPDATE lots SET remaining = remaining - 1 WHERE :alice AND lot_id = 1", "lots"),
+    "an account with another due instant": (
+        "UPDATE accounts SET next_due_at = next_due_at + interval '1 day' WHERE :alice",
+        "lots",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SLICED)
+async def test_a_slice_finds_what_is_wrong_in_it_and_nothing_before_it(
+    plant: Plant, verified: Verify, real: Settings, name: str
+) -> None:
+    """What stands in no position, as a lot, is looked at where its member was posted to in the slice."""
+    statements, check = SLICED[name]
+    async with open_ledger(real, Role.READER) as ledger:
+        positions = await ledger.fetch("SELECT pos FROM postings WHERE member_id = 'alice' ORDER BY pos")
+    begins = positions[-1 if check == "lots" else 1]["pos"]
+    await plant(statements)
+    assert check in (await verified("--since", str(begins - 1), "--no-topic", "--no-redis")).wrong
+    assert check not in (await verified("--since", str(begins), "--no-topic", "--no-redis")).wrong
+
+
 async def test_a_slice_goes_on_from_what_was_before_it(plant: Plant, verified: Verify, real: Settings) -> None:
     async with open_ledger(real, Role.READER) as ledger:
         position = await ledger.fetchval("SELECT pos FROM postings WHERE member_id = 'alice' AND version = 3")
