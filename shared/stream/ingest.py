@@ -29,7 +29,7 @@ from shared.stream.backoff import Backoff, count_away
 from shared.stream.claim import KAFKA_IS_AWAY, NOTHING_CLAIMED, Claim, claim_partitions
 from shared.stream.counting import count_batch, count_events
 from shared.stream.lag import EventLag
-from shared.stream.lane import Decoded, Lane, Reading
+from shared.stream.lane import ClaimedBatch, Lane, Reading
 from shared.stream.shared_lock import SharedLock
 from shared.stream.unreadable import explained
 
@@ -174,33 +174,33 @@ class Ingest(WorkerService):
         log.warning(what, error=str(error) or type(error).__name__, again_in_s=wait_s, group=self._group)
         await self.sleep(wait_s)
 
-    async def post(self, decoded: Decoded) -> None:
+    async def post(self, claimed: ClaimedBatch) -> None:
         """Post a batch, or drop it when its claim is over. What fails is claimed anew and read again."""
         if self._poster is None:
             raise RuntimeError("lanes run once everything is open")
         try:
             async with self._posting.shared():
-                if decoded.claim is not self.claim:
+                if claimed.claim is not self.claim:
                     return
                 began_at_s = perf_counter()
-                with self._lag.of(decoded.batch):
-                    posted = await self._poster.post(decoded.batch)
+                with self._lag.of(claimed.batch):
+                    posted = await self._poster.post(claimed.batch)
         except FencedError as error:
             log.warning("fenced", reason=str(error), group=self._group)
-            await self._start_over(decoded.claim)
+            await self._start_over(claimed.claim)
         except CONNECTION_ERRORS as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 # The rollback failed in place of the cancellation; whoever asked for the end must get it.
                 raise asyncio.CancelledError from error
             await self._wait("PostgreSQL went away", error)
-            await self._start_over(decoded.claim)
+            await self._start_over(claimed.claim)
         else:
             self._backoff.succeeded()
-            count_batch(decoded.batch, posted, perf_counter() - began_at_s)
+            count_batch(claimed.batch, posted, perf_counter() - began_at_s)
             count_events(posted, self._settings.short_topic)
             log.debug("posted", postings=posted.postings, outcomes=posted.outcomes, duplicates=posted.duplicates)
-            await self._tell_kafka(decoded.batch)
+            await self._tell_kafka(claimed.batch)
 
     async def _start_over(self, failed: Claim) -> None:
         """Claim again what Kafka still assigns to this worker, and read on from the ledger's offsets."""

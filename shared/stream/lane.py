@@ -28,7 +28,7 @@ class UnstampedTopicError(Exception):
 
 
 @dataclass(slots=True)
-class Decoded:
+class ClaimedBatch:
     """A batch, and the claim under which it was read."""
 
     claim: Claim
@@ -43,7 +43,7 @@ class Worker(Protocol):
         """What the worker owns now."""
         ...
 
-    async def post(self, decoded: Decoded) -> None:
+    async def post(self, claimed: ClaimedBatch) -> None:
         """Post a batch, or drop it when its claim is over."""
         ...
 
@@ -70,7 +70,7 @@ class Lane:
         self._worker = worker
         self._consumer = consumer
         self._reading = reading
-        self._decoded: asyncio.Queue[Decoded] = asyncio.Queue(maxsize=1)
+        self._decoded: asyncio.Queue[ClaimedBatch] = asyncio.Queue(maxsize=1)
 
     async def run(self) -> None:
         """Read and post until cancelled; raises what neither time nor a new claim can heal."""
@@ -99,7 +99,7 @@ class Lane:
             batch = await self._decode(claim, records)
             await self._pass_markers(batch, claim, [partition for partition in partitions if partition not in records])
             if batch.progress and claim is self._worker.claim:
-                await self._decoded.put(Decoded(claim, batch))
+                await self._decoded.put(ClaimedBatch(claim, batch))
 
     def _is_mine(self, partition: TopicPartition) -> bool:
         return bool(partition.partition % self._lanes == self._number)
