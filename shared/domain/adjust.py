@@ -34,6 +34,8 @@ def _move(entry: Entry, policy: WalletPolicy, adjustment: Adjustment, program: P
     """Move the points; gives the outcome where none can be moved."""
     points = adjustment.points
     if points > 0:
+        if adjustment.expires_at is not None and adjustment.expires_at <= adjustment.occurred_at:
+            return Outcome.ENDED_ALREADY
         entry.issue(policy, _validity(policy, adjustment, program), [(None, points)], None)
         return None
     if adjustment.lot_id is not None:

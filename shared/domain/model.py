@@ -134,6 +134,8 @@ class Outcome(StrEnum):
     """Another appeal has reversed the event before."""
     WALLET_UNKNOWN = "wallet_unknown"
     """The program has no such wallet."""
+    ENDED_ALREADY = "ended_already"
+    """The points that an operator gives would have ended when they are given."""
     BALANCE_LIMIT_REACHED = "balance_limit_reached"
     """The points would take the account past `BALANCE_LIMIT`."""
     BALANCE_TOO_LOW = "balance_too_low"

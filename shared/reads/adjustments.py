@@ -19,6 +19,7 @@ _WORDS = {
     Outcome.BALANCE_TOO_LOW: "refused, there are not so many points available",
     Outcome.BALANCE_LIMIT_REACHED: "refused, nobody can have so many points",
     Outcome.WALLET_UNKNOWN: "refused, the program has no such wallet",
+    Outcome.ENDED_ALREADY: "refused, the points would have ended before they were given",
     Outcome.NO_PROGRAM_IN_FORCE: "refused, no version of the program is in force yet",
     Outcome.TOO_LATE: "refused, it was decided too long before it could be posted",
     Outcome.NOTHING_TO_TAKE_BACK: "nothing is left of what was given",

@@ -71,6 +71,7 @@ _OUTCOMES: Mapping[Outcome, str] = {
     Outcome.ALREADY_REFERRED: "The member had been invited before, and the first invitation counts.",
     Outcome.NOT_A_NEW_MEMBER: "The member had an order from before the invitation, so it gives nothing.",
     Outcome.SELF_REFERRAL: "Members cannot invite themselves.",
+    Outcome.ENDED_ALREADY: "The points would have ended before they were given, so none were.",
     Outcome.BALANCE_LIMIT_REACHED: "Nobody can have so many points, so it was refused.",
     Outcome.MEMBER_KNOWN: "What the shop knows of the member was taken note of.",
     Outcome.MEMBER_VERSION_NOT_NEWER: "Something newer was known of the member already.",

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,9 +15,10 @@ from typer.testing import CliRunner, Result
 
 from services.cli import adjust, member
 from shared.domain.ids import AdjustmentId, MemberId, Wallet
+from shared.domain.time import DAY_US, Instant, instant_of
 from shared.ledger.database import Pool, Role
 from shared.ledger.desk import Desk, open_desk
-from shared.ledger.proposals import Verdict, Wish
+from shared.ledger.proposals import Verdict, Wish, propose
 from shared.operators import Operator, OperatorRole
 from shared.settings import Settings
 from tests.support.installing import Make
@@ -145,6 +148,19 @@ async def test_above_the_limit_a_second_person_decides(settings: Settings, ledge
     assert json.loads((await command("adjustments", "list", "--json")).stdout) == []
     (row,) = json.loads((await command("adjustments", "list", "--all", "--json")).stdout)
     assert (row["state"], row["decision"]["actor"], row["decision"]["why"]) == ("posted", "bob", "checked")
+
+
+async def test_points_that_ended_while_they_waited_are_not_given(settings: Settings, ledger: Pool) -> None:
+    """Their end lies before the first version of the program, too."""
+    proposed_at = instant_of(datetime(2001, 1, 1, tzinfo=UTC))
+    ending = replace(wish(5000), expires_at=Instant(proposed_at + DAY_US))
+    async with open_desk(settings.database) as desk, desk.pool.acquire() as connection:
+        await propose(connection, ending, ANN, 1000, proposed_at)
+    for _ in range(2):
+        late = await command("adjustments", "approve", "a-1", "--by", "bob", "--reason", "checked")
+        assert late.exit_code == 1
+        assert "a-1: refused, the points would have ended before they were given" in late.stdout
+    assert await ledger.fetchval("SELECT count(*) FROM postings") == 0
 
 
 async def test_what_is_rejected_moves_nothing_for_good(settings: Settings, ledger: Pool) -> None:
