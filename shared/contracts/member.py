@@ -25,7 +25,7 @@ Tag = Annotated[str, Field(min_length=1, max_length=MAX_TAG_CHARS, json_schema_e
 
 @with_config(cloudevents.STRICT)
 class MemberData(TypedDict):
-    """All that the platform tells of a member, as it is from now on: what is left out is not known.
+    """All that the platform tells of a member, as it is from `occurred_at` on: what is left out is not known.
 
     Unknown fields are passed over.
     """
@@ -33,7 +33,8 @@ class MemberData(TypedDict):
     member_id: Annotated[MemberId, ID]
     """Whom it is about."""
     version: Annotated[int, Field(ge=1, le=MAX_VERSION)]
-    """Grows with every change of the member. Only a greater one than that which is known counts, in any order."""
+    """Grows with every change of the member. Of those that were so at an instant the greatest holds, in whatever order
+    they come; each counts once."""
     joined: NotRequired[Annotated[Date | None, Field(default=None)]]
     """The day on which the membership began, in the program's zone."""
     birthday: NotRequired[Annotated[Yearly | None, Field(default=None)]]
@@ -43,7 +44,8 @@ class MemberData(TypedDict):
     tags: NotRequired[Annotated[Annotated[list[Tag], Field(max_length=MAX_TAGS)] | None, Field(default=None)]]
     """Groups that the member is in, in the platform's words: `employee`, `student`."""
     occurred_at: Timestamp
-    """When the member became so, with an offset. Digits after the microseconds are cut off."""
+    """When the member became so, with an offset: what happened before is rated as if it was not known. Digits after the
+    microseconds are cut off."""
 
 
 @with_config(cloudevents.STRICT)

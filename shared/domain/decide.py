@@ -10,6 +10,7 @@ from shared.domain.behaviour import takes
 from shared.domain.budget import NO_LEASES, Leases
 from shared.domain.facts import Adjustment, Appeal, Behaviour, CheckIn, Event, Fact, MemberChange, Order, Refund, Sweep
 from shared.domain.habit import decide_behaviour, decide_check_in
+from shared.domain.member import KnownProfile
 from shared.domain.model import Account, AccountOf, Decision, Outcome
 from shared.domain.order import decide_order
 from shared.domain.program import Program, Programs
@@ -109,8 +110,11 @@ def _counts_late(fact: Fact, program: Program, programs: Programs) -> bool:
 
 
 def _decide_member(account: Account, change: MemberChange) -> Decision:
-    """Of what is known of a member, the newest version counts, in whatever order they come."""
-    if change.version <= account.profile_version:
-        return Decision(Outcome.MEMBER_VERSION_NOT_NEWER, account, ())
-    account = replace(account, profile=change.profile, profile_version=change.version)
+    """A change says who the member is from when it happened on, unless a newer version says it from as early on. What
+    was decided before it came stays as it is."""
+    version, since = change.version, change.occurred_at
+    for known in account.profiles:
+        if known.version == version or (known.version > version and known.since <= since):
+            return Decision(Outcome.MEMBER_VERSION_NOT_NEWER, account, ())
+    account = replace(account, profiles=(*account.profiles, KnownProfile(version, since, change.profile)))
     return Decision(Outcome.MEMBER_KNOWN, account, (), member=change)

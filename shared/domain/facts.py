@@ -161,7 +161,8 @@ class Behaviour:
 
 @dataclass(slots=True)
 class MemberChange:
-    """What is known of a member, as its platform says from now on. Only a newer `version` counts."""
+    """Who a member is, by its platform, from `occurred_at` on. At each instant the greatest `version` holds that was so
+    by then."""
 
     member_id: MemberId
     version: int

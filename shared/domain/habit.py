@@ -12,6 +12,7 @@ from shared.domain.budget import Leases
 from shared.domain.entry import Entry, beyond_limit
 from shared.domain.facts import Behaviour, CheckIn, Event
 from shared.domain.ids import OrderId, RuleId, Wallet
+from shared.domain.member import profile_at
 from shared.domain.model import Account, Bucket, Decision, Lot, Outcome, PostingKind
 from shared.domain.program import Program, Programs, Validity
 from shared.domain.program_behaviours import Floor
@@ -60,7 +61,8 @@ def decide_behaviour(
     tallies the account must know. One that is awaited and comes before its order is remembered for it. One that comes
     too late gives nothing."""
     late = program.is_late(behaviour.occurred_at, event.arrived_at)
-    verdict = behaviours.judge(behaviour, program, account.tallies, account.profile, late=late)
+    profile = profile_at(account.profiles, behaviour.occurred_at)
+    verdict = behaviours.judge(behaviour, program, account.tallies, profile, late=late)
     decision = _post(account, event, verdict, program, leases, effective_at, _awaiting(account, behaviour))
     tallies: Tallies = {**decision.tallies, **verdict.tallies}
     order_id = behaviour.order_id

@@ -1,8 +1,11 @@
 """What rules ask about a member: a picture of it as it was at one instant."""
 
 from calendar import isleap
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+
+from shared.domain.time import Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +29,18 @@ class Profile:
 
 NOBODY = Profile()
 """A member of whom nothing is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownProfile:
+    """What one version of what a platform tells of a member says, and since when it is so."""
+
+    version: int
+    since: Instant
+    profile: Profile
+
+
+def profile_at(known: Iterable[KnownProfile], at: Instant) -> Profile:
+    """The member as it was at an instant: of the versions that were so by then, the greatest says it."""
+    so_far = [each for each in known if each.since <= at]
+    return max(so_far, key=lambda each: each.version).profile if so_far else NOBODY

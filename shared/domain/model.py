@@ -10,7 +10,7 @@ from enum import StrEnum
 from shared.domain.circumstances import Circumstances
 from shared.domain.facts import EventKey, EventRef, MemberChange, Refund
 from shared.domain.ids import LineId, LotId, MemberId, OrderId, ProgramVersion, RuleId, Wallet
-from shared.domain.member import NOBODY, Profile
+from shared.domain.member import KnownProfile
 from shared.domain.program_budgets import BudgetKey
 from shared.domain.referral import Referral
 from shared.domain.streak import Days
@@ -123,9 +123,9 @@ class Outcome(StrEnum):
     CONDITION_NOT_MET = "condition_not_met"
     """The rule for the behaviour has a condition, which does not hold."""
     MEMBER_VERSION_NOT_NEWER = "member_version_not_newer"
-    """What is known of the member is as new, or newer."""
+    """This version of the member was told before, or a newer one holds from as early on."""
     MEMBER_KNOWN = "member_known"
-    """What rules may ask about the member is known from now on."""
+    """What rules may ask about the member, from when it happened on, is known."""
     EVENT_OF_ANOTHER_MEMBER = "event_of_another_member"
     """The event that an appeal is to reverse is about another member."""
     NOTHING_TO_REVERSE = "nothing_to_reverse"
@@ -289,8 +289,8 @@ class Account:
     """Whether an order was accepted before."""
     tallies: Tallies = field(default_factory=dict)
     days: Mapping[RuleId, Days] = field(default_factory=dict)
-    profile: Profile = NOBODY
-    profile_version: int = 0
+    profiles: tuple[KnownProfile, ...] = ()
+    """Who the member was: the versions that say it for all instants that were asked for."""
     taken: Mapping[EventKey, Taken] = field(default_factory=dict)
     write_offs: tuple[WriteOff, ...] = ()
     referral: Referral | None = None

@@ -12,6 +12,7 @@ from shared.domain.condition import Activation
 from shared.domain.entry import Entry, beyond_limit
 from shared.domain.facts import Event, Order
 from shared.domain.ids import LotId, OrderId, RuleId, Wallet
+from shared.domain.member import NOBODY, profile_at
 from shared.domain.model import Account, Decision, KnownOrder, Outcome, PostingKind, RatedOrder
 from shared.domain.program import Program, Rule, Validity
 from shared.domain.program_budgets import BudgetKey
@@ -74,10 +75,11 @@ and what that comes to. A plain tuple: one is made for every order."""
 
 def _earn(order: Order, program: Program, account: Account, leases: Leases) -> _Earned:
     first_order = not account.has_orders
-    about = Activation(order, account.profile, program.calendar) if program.conditions else None
-    rated, granted = rate(order, program, account.profile, first_order, about)
+    profile = profile_at(account.profiles, order.occurred_at) if account.profiles else NOBODY
+    about = Activation(order, profile, program.calendar) if program.conditions else None
+    rated, granted = rate(order, program, profile, first_order, about)
     if program.asks:
-        rated.circumstances = circumstances_of(order, program, account.profile, first_order=first_order, about=about)
+        rated.circumstances = circumstances_of(order, program, profile, first_order=first_order, about=about)
     if about is not None and about.failed:
         outcome = Outcome.CONDITION_FAILED if granted else Outcome.CONDITION_FAILED_NOTHING_MOVED
     else:

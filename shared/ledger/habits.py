@@ -1,15 +1,17 @@
 """What the ledger keeps of members beside their points: who they are, tallies, and the days of streaks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import orjson
 
+from shared.domain.facts import MemberChange
 from shared.domain.ids import MemberId, RuleId, Shard
-from shared.domain.member import Profile
+from shared.domain.member import KnownProfile, Profile
 from shared.domain.model import Account
 from shared.domain.streak import StreakDay
 from shared.domain.tally import TallyKey
+from shared.domain.time import Instant
 from shared.ledger import statements
 from shared.ledger.database import Connection
 
@@ -20,12 +22,17 @@ Accounts = Mapping[MemberId, Account]
 Shards = Mapping[MemberId, Shard]
 
 
-async def load_profiles(connection: Connection, accounts: Accounts, shards: Shards) -> None:
-    """Who the members are."""
-    rows = await connection.fetch(statements.LOAD_PROFILES, list(shards.values()), list(shards))
+async def load_profiles(
+    connection: Connection, accounts: Accounts, shards: Shards, since: Mapping[MemberId, Instant]
+) -> None:
+    """Who the members were, each from an instant on."""
+    rows = await connection.fetch(
+        statements.LOAD_PROFILES, [shards[member_id] for member_id in since], list(since), list(since.values())
+    )
     for row in rows:
         account = accounts[row["member_id"]]
-        account.profile, account.profile_version = _profile(row["profile"]), row["version"]
+        known = KnownProfile(row["version"], row["since"], _profile(row["profile"]))
+        account.profiles = (*account.profiles, known)
 
 
 async def load_first_orders(connection: Connection, accounts: Accounts, shards: Shards) -> None:
@@ -73,17 +80,16 @@ async def load_streak_days(
         account.days = {**account.days, streak: days}
 
 
-async def write_profiles(
-    connection: Connection, profiles: Mapping[tuple[Shard, MemberId], tuple[int, Profile]]
-) -> None:
-    """Keep who members are, each with the version that says so."""
-    if profiles:
+async def write_profiles(connection: Connection, changes: Sequence[tuple[Shard, MemberChange]]) -> None:
+    """Keep who members are, each from when it happened on."""
+    if changes:
         await connection.execute(
-            statements.PUT_PROFILES,
-            [shard for shard, _ in profiles],
-            [member_id for _, member_id in profiles],
-            [version for version, _ in profiles.values()],
-            [_dump(profile) for _, profile in profiles.values()],
+            statements.ADD_PROFILES,
+            [shard for shard, _ in changes],
+            [change.member_id for _, change in changes],
+            [change.version for _, change in changes],
+            [change.occurred_at for _, change in changes],
+            [_dump(change.profile) for _, change in changes],
         )
 
 

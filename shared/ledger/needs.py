@@ -44,8 +44,8 @@ class Needs:
     """The events that the batch is to reverse."""
     alone: set[MemberId] = field(default_factory=set)
     """Of whom something is kept that another batch must not miss, though there may be no account to lock."""
-    profiles: set[MemberId] = field(default_factory=set)
-    """Of whom the batch says or asks who they are, beside those who pay orders."""
+    profiles: dict[MemberId, Instant] = field(default_factory=dict)
+    """Of whom the batch says or asks who they are, and from which instant on."""
     tallies: set[tuple[MemberId, TallyKey]] = field(default_factory=set)
     budgets: dict[BudgetKey, int] = field(default_factory=dict)
     """Each with its size: the largest, where versions of the program differ."""
@@ -79,6 +79,8 @@ def _add_needs(needs: Needs, event: Event, programs: Programs) -> None:
     match fact:
         case Order():
             needs.orders.setdefault((member_id, fact.order_id), False)
+            if programs.ask_who:
+                _add_profile(needs, member_id, fact.occurred_at)
             program = programs.in_force(fact.occurred_at)
             if program is not None:
                 add_allowance(needs, member_id, program, fact.occurred_at)
@@ -92,7 +94,7 @@ def _add_needs(needs: Needs, event: Event, programs: Programs) -> None:
             needs.takes.add(member_id)
             needs.appeals.add((member_id, fact.reverses))
         case MemberChange():
-            needs.profiles.add(member_id)
+            _add_profile(needs, member_id, fact.occurred_at)
         case CheckIn() | Behaviour():
             _add_habit_needs(needs, event, fact, programs)
         case _:
@@ -117,8 +119,12 @@ def _add_habit_needs(needs: Needs, event: Event, fact: CheckIn | Behaviour, prog
     if awaited or behaviour.takes(fact, program):
         needs.takes.add(member_id)
     if behaviour.asks_who(fact, program):
-        needs.profiles.add(member_id)
+        _add_profile(needs, member_id, fact.occurred_at)
     needs.tallies.update((member_id, key) for key in behaviour.needs(fact, program))
+
+
+def _add_profile(needs: Needs, member_id: MemberId, at: Instant) -> None:
+    needs.profiles[member_id] = min(at, needs.profiles.get(member_id, at))
 
 
 def add_allowance(needs: Needs, member_id: MemberId, program: Program, at: Instant) -> None:

@@ -7,9 +7,8 @@ from datetime import date
 from shared.domain.appeal import TAKEN_TO
 from shared.domain.budget import Lease
 from shared.domain.decide import decide_all
-from shared.domain.facts import Adjustment, Appeal, Event, EventKey, Refund, Sweep
+from shared.domain.facts import Adjustment, Appeal, Event, EventKey, MemberChange, Refund, Sweep
 from shared.domain.ids import LotId, MemberId, RuleId, Shard
-from shared.domain.member import Profile
 from shared.domain.model import Account, Bucket, Decision, Outcome, Posting, RatedOrder, Taken
 from shared.domain.program import Programs
 from shared.domain.program_budgets import BudgetKey
@@ -71,7 +70,7 @@ class Plan:
     changes: Sequence[Change] = ()
     orders: list[tuple[Shard, RatedOrder]] = field(default_factory=list)
     refunds: list[KeptRefund] = field(default_factory=list)
-    profiles: dict[tuple[Shard, MemberId], tuple[int, Profile]] = field(default_factory=dict)
+    profiles: list[tuple[Shard, MemberChange]] = field(default_factory=list)
     tallies: dict[tuple[Shard, MemberId, TallyKey], int] = field(default_factory=dict)
     days: dict[tuple[Shard, MemberId, RuleId, date], StreakDay] = field(default_factory=dict)
     budgets: dict[BudgetKey, int] = field(default_factory=dict)
@@ -143,7 +142,7 @@ def _keep_habits(decision: Decision, planned: Plan, shard: Shard) -> None:
         for day, each in days.items():
             planned.days[shard, member_id, streak, day] = each
     if decision.member is not None:
-        planned.profiles[shard, member_id] = (decision.member.version, decision.member.profile)
+        planned.profiles.append((shard, decision.member))
     if decision.referral is not None:
         planned.referrals[shard, member_id] = decision.referral
 

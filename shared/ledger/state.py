@@ -264,9 +264,8 @@ def _add_rewards(accounts: Accounts, needs: Needs, programs: Programs) -> None:
 async def _load_habits(connection: Connection, accounts: Accounts, needs: Needs, programs: Programs) -> None:
     """What rules ask about members beside their points; of orders only where the program does."""
     buyers = {member_id: needs.shards[member_id] for member_id, _ in needs.orders}
-    asked = {member_id: needs.shards[member_id] for member_id in needs.profiles} | (buyers if programs.ask_who else {})
-    if asked:
-        await load_profiles(connection, accounts, asked)
+    if needs.profiles:
+        await load_profiles(connection, accounts, needs.shards, needs.profiles)
     if buyers and programs.ask_first_order:
         await load_first_orders(connection, accounts, buyers)
     for (member_id, order_id), refunded in needs.orders.items():

@@ -5,6 +5,7 @@ from shared.contracts.headers import Headers
 from shared.domain.decide import decide_all
 from shared.domain.explain import basis_of
 from shared.domain.facts import Event, Order
+from shared.domain.member import profile_at
 from shared.domain.model import Account, Decision, PostingKind
 from shared.domain.program import Programs
 from shared.domain.time import Instant, rfc3339
@@ -60,7 +61,8 @@ def _rating(order: Order, account: Account, decision: Decision, programs: Progra
         nothing = ("lines", "rules", "silent_rules", "silent_multipliers", "lots", "taken_when_paid")
         version = None if program is None else program.version
         return {"program_version": version, **{name: [] for name in nothing}, "trimmed": {}}
-    basis = basis_of(order, program, account.profile, first_order=not account.has_orders)
+    profile = profile_at(account.profiles, order.occurred_at)
+    basis = basis_of(order, program, profile, first_order=not account.has_orders)
     movements = [
         movement
         for posting in decision.postings

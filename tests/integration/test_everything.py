@@ -16,7 +16,7 @@ import orjson
 import pytest
 
 from services.cli.verify.run import verify
-from shared.contracts import adjustment, behaviour, check_in, order_paid, refund
+from shared.contracts import adjustment, behaviour, check_in, member, order_paid, refund
 from shared.contracts.contract import Contract
 from shared.domain.budget import Leases, after
 from shared.domain.decide import decide_all
@@ -75,6 +75,7 @@ def _program(random: Random) -> Document:
             },
             {"id": "spam", "behaviour": "spam", "wallet": "points", "points": -40, "floor": random.choice(FLOORS)},
             {"id": "fraud", "behaviour": "fraud", "wallet": "miles", "points": -300, "floor": "debt"},
+            {"id": "abroad", "behaviour": "share", "wallet": "points", "points": 2, "when": "member.country == 'DE'"},
         ],
         "streaks": [{"id": "daily", "wallet": "points", "rewards": [3, 5, 8]}],
         "tasks": [
@@ -89,6 +90,8 @@ def _program(random: Random) -> Document:
     }
     for wallet in document["wallets"].values():
         wallet["point_cost"] = random.choice(("0.01", "0.03", "0.000001"))
+    if random.random() < 0.5:
+        document["rules"][0]["when"] = "member.country != 'FR'"
     if random.random() < 0.3:
         document["rules"][0]["pending"] = {"until": "delivered", "days": 5}
     if caps := document.get("caps"):
@@ -215,6 +218,12 @@ class Stream:
     def _check_in(self, number: int) -> Document:
         return {"member_id": self.random.choice(MEMBERS[:4])}
 
+    def _member(self, number: int) -> Document:
+        """Versions come in any order, as many orders are late; some are told twice."""
+        version = max(1, number + self.random.randint(-30, 30))
+        country = self.random.choice(("DE", "DE", "FR"))
+        return {"member_id": self.random.choice(MEMBERS[:6]), "version": version, "country": country}
+
     def _adjustment(self, number: int) -> Document:
         wallet = self.random.choice(("points", "miles", "growth", "none"))
         points = self.random.choice((-200, -30, -5, 10, 60))
@@ -238,6 +247,7 @@ KINDS: dict[str, tuple[Contract[Any], int]] = {
     "behaviour": (behaviour.CONTRACT, 16),
     "invitation": (behaviour.CONTRACT, 16),
     "check_in": (check_in.CONTRACT, 6),
+    "member": (member.CONTRACT, 12),
     "adjustment": (adjustment.CONTRACT, 6),
     "appeal": (adjustment.CONTRACT, 12),
 }

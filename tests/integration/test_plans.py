@@ -27,7 +27,7 @@ HOT = {
     "load_due_lots": (statements.LOAD_DUE_LOTS, [INT, TEXT, TIME]),
     "load_open_lots": (statements.LOAD_OPEN_LOTS, [INT, TEXT, INT, TEXT, INT]),
     "load_orders": (statements.LOAD_ORDERS, [INT, TEXT, TEXT, "'{t,f}'::bool[]"]),
-    "load_profiles": (statements.LOAD_PROFILES, [INT, TEXT]),
+    "load_profiles": (statements.LOAD_PROFILES, [INT, TEXT, TIME]),
     "load_streak_days": (statements.LOAD_STREAK_DAYS, [INT, TEXT, TEXT, DAY]),
     "load_tallies": (statements.LOAD_TALLIES, [INT, TEXT, TEXT, DAY]),
     "lock_accounts": (statements.LOCK_ACCOUNTS, [INT, TEXT]),

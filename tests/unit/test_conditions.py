@@ -18,7 +18,7 @@ from shared.domain.condition import Activation, ConditionError
 from shared.domain.decide import decide
 from shared.domain.facts import Behaviour, Event, EventRef, Order
 from shared.domain.ids import EventId, EventSource, MemberId, OrderId
-from shared.domain.member import NOBODY, Profile
+from shared.domain.member import NOBODY, KnownProfile, Profile
 from shared.domain.model import Account, Outcome
 from shared.domain.program import Program, Programs
 from shared.domain.time import Calendar, instant_of
@@ -309,11 +309,11 @@ def test_a_failing_condition_of_a_behaviour_leaves_its_times_alone() -> None:
     programs = Programs([program(PROGRAM + text)])
     share = Behaviour(MemberId("m1"), "share", None, None, AT)
     event = Event(EventRef(EventSource("s"), EventId("e"), "t"), AT, share)
-    account = Account(MemberId("m1"), profile=Profile(joined=date(2026, 3, 8)))
+    account = Account(MemberId("m1"), profiles=(KnownProfile(1, AT, Profile(joined=date(2026, 3, 8))),))
     decision = decide(account, event, programs)
     assert decision.outcome is Outcome.CONDITION_FAILED_NOTHING_MOVED
     assert not decision.tallies
-    decision = decide(replace(decision.account, profile=NOBODY), event, programs)
+    decision = decide(replace(decision.account, profiles=()), event, programs)
     assert decision.outcome is Outcome.POSTED
     other = text + "  - {id: always, behaviour: share, wallet: points, points: 2}\n"
     assert decide(account, event, Programs([program(PROGRAM + other)])).outcome is Outcome.CONDITION_FAILED

@@ -22,9 +22,10 @@ from shared.contracts.program_caps import CapDocument
 from shared.contracts.program_filters import WindowDocument
 from shared.domain.budget import needs
 from shared.domain.ids import MemberId, RuleId, Wallet
+from shared.domain.member import NOBODY, KnownProfile
 from shared.domain.model import Account, Bucket, Movement, Outcome, PostingKind
 from shared.domain.program import Programs, Shortfall
-from shared.domain.time import DAY_US, Instant, instant_of, rfc3339
+from shared.domain.time import DAY_US, EPOCH, Instant, instant_of, rfc3339
 from shared.simulation import Member, Simulation
 
 PROGRAMS = Path(__file__).parents[2] / "programs"
@@ -239,9 +240,11 @@ class Feed:
             self.simulation.take(adjustment.CONTRACT.decode(orjson.dumps({**event, "data": data}), ()), at)
 
     def holds(self, member: str, tier: str) -> None:
-        """The member holds a tier from now on."""
+        """The member holds a tier, from as early on as anything is known of the member."""
         known = self.simulation.members.setdefault(MemberId(member), Member(Account(MemberId(member))))
-        known.account = replace(known.account, profile=replace(known.account.profile, tier=tier))
+        profiles = known.account.profiles or (KnownProfile(0, EPOCH, NOBODY),)
+        profiles = tuple(replace(each, profile=replace(each.profile, tier=tier)) for each in profiles)
+        known.account = replace(known.account, profiles=profiles)
 
 
 def order_data(document: ProgramDocument, order_id: str, lines: list[dict[str, Any]], **more: Any) -> dict[str, Any]:

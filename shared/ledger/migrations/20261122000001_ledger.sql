@@ -144,14 +144,18 @@ CREATE TABLE refunds (
 -- Those that took nothing when they came: few, however many refunds there are.
 CREATE INDEX refunds_idle ON refunds (arrived_at) WHERE outcome IN ('waiting_for_order', 'refund_does_not_fit');
 
--- What rules may ask about a member, as its platform told it last; nothing that names a person.
+-- What rules may ask about a member, by the versions of its platform, each from when it was so; nothing that names a person.
 CREATE TABLE profiles (
   shard     integer NOT NULL,
   member_id text NOT NULL,
   version   bigint NOT NULL CHECK (version > 0),
+  since     timestamptz NOT NULL,
   profile   json NOT NULL,
-  PRIMARY KEY (shard, member_id)
+  PRIMARY KEY (shard, member_id, version)
 );
+
+-- An event asks for what was so when it happened, and later: few, however often the member has changed.
+CREATE INDEX profiles_since ON profiles (shard, member_id, since);
 
 -- Numbers that are kept of a member for a rule or a task, for the period that begins with a day, or for ever (-infinity).
 CREATE TABLE tallies (
@@ -532,7 +536,7 @@ GRANT INSERT ON accounts, lots, debts, write_offs, orders, refunds, profiles, ta
   streak_days, consumed_events, postings, movements, consumer_offsets, dead_letters, programs, shard_heads, installation,
   circulation, circulation_positions, adjustments, reversed_events, adjustment_proposals, adjustment_decisions, imports,
   import_reverts TO pointstream_writer;
-GRANT UPDATE ON accounts, lots, write_offs, profiles, tallies, referrals, budgets, budget_leases, streak_days, shard_heads,
+GRANT UPDATE ON accounts, lots, write_offs, tallies, referrals, budgets, budget_leases, streak_days, shard_heads,
   consumer_offsets, installation, circulation, circulation_positions
   TO pointstream_writer;
 GRANT DELETE ON debts, budget_leases TO pointstream_writer;
