@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from enum import StrEnum
@@ -11,16 +11,18 @@ from types import MappingProxyType
 
 import asyncpg
 import orjson
+import structlog
 
 from shared.cache.balances import CACHE_ERRORS, BalanceCache, CachedBalance
 from shared.clock import now_of, wall_clock
+from shared.contracts.program import ProgramError
 from shared.domain.ids import MemberId
 from shared.domain.model import Balances, Bucket
 from shared.domain.program import Programs
 from shared.domain.settle import settle
 from shared.domain.time import EPOCH, Instant
-from shared.ledger.database import CONNECTION_ERRORS, Connection, Pool, Role, open_pool
-from shared.ledger.installation import Clock, Installation, read_installation
+from shared.ledger.database import CONNECTION_ERRORS, LEDGER_ERRORS, Connection, Pool, Role, open_pool
+from shared.ledger.installation import Clock, Installation, InstallationError, read_installation
 from shared.ledger.programs import load_programs
 from shared.ledger.read import BEFORE_NOTHING, StatementEntry, read_statement
 from shared.ledger.rows import dump_balances
@@ -51,6 +53,8 @@ REPLAY_CLOCK_S = 1.0
 _LEDGER_ERRORS: tuple[type[BaseException], ...] = (*CONNECTION_ERRORS, asyncpg.InvalidCatalogNameError)
 """What says that PostgreSQL is away, or came back without this installation's database."""
 
+
+log = structlog.get_logger()
 
 _EMPTY: Mapping[Bucket, int] = MappingProxyType({})
 
@@ -84,6 +88,10 @@ class MemberBalance:
 
 class LedgerAwayError(Exception):
     """PostgreSQL is needed for the answer and does not give one. The message says what happened."""
+
+
+_UNLEARNED: tuple[type[BaseException], ...] = (LedgerAwayError, *LEDGER_ERRORS, InstallationError, ProgramError)
+"""What may pass, or be mended while a reader runs: it goes on with the versions that it knows."""
 
 
 class Reader:
@@ -180,12 +188,15 @@ class Reader:
         await self._cache.close()
 
     async def _learn_programs(self) -> None:
-        """Keep up with the versions of the program. In an outage those known stay."""
+        """Keep up with the versions of the program. In an outage, or with a version that cannot be read, those known
+        stay."""
         while True:
             await asyncio.sleep(PROGRAMS_READ_EVERY_S)
-            with suppress(LedgerAwayError):
+            try:
                 async with self._ledger() as connection:
                     self.programs = await load_programs(connection)
+            except _UNLEARNED as error:
+                log.warning("the program's versions could not be read; those known stay", error=repr(error))
 
     async def _replay_time(self) -> Instant | None:
         """How far the replay has come, as it was a moment ago. It stands still where PostgreSQL is away: so do the

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from services.earn.app import ingest
 from shared.clock import wall_clock
@@ -171,6 +172,55 @@ async def test_a_reader_learns_a_version_that_came_meanwhile(
         await until(knows_both)
     finally:
         await reader.close()
+
+
+@pytest.mark.parametrize(
+    ("broken", "mended", "error"),
+    [
+        (
+            "REVOKE SELECT ON programs FROM pointstream_reader",
+            "GRANT SELECT ON programs TO pointstream_reader",
+            "InsufficientPrivilegeError",
+        ),
+        (
+            "INSERT INTO programs (version, effective_from, document) VALUES (9, '2030-01-01', 'no program')",
+            "DELETE FROM programs WHERE version = 9",
+            "ProgramError",
+        ),
+    ],
+    ids=["the server refuses", "a version cannot be read"],
+)
+async def test_a_reader_goes_on_learning_after_an_attempt_that_failed(
+    settings: Settings,
+    ledger: Pool,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
+    broken: str,
+    mended: str,
+    error: str,
+) -> None:
+    monkeypatch.setattr(reader_module, "PROGRAMS_READ_EVERY_S", 0.02)
+    reader = await reader_module.open_reader(settings)
+    owner = await asyncpg.connect(settings.database)
+    try:
+        with capture_logs() as logs:
+            await owner.execute(broken)
+
+            async def has_failed_twice() -> bool:
+                return sum(error in line.get("error", "") for line in logs) >= 2
+
+            await until(has_failed_twice)
+        assert len(reader.programs) == 1
+        await owner.execute(mended)
+        await register(ledger, second(NOON))
+
+        async def knows_both() -> bool:
+            return len(reader.programs) == 2
+
+        await until(knows_both)
+    finally:
+        await reader.close()
+        await owner.close()
 
 
 async def test_the_commands_show_check_compare_and_activate(make_installation: Make, tmp_path: Path) -> None:
