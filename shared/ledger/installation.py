@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import as_file, files
 from pathlib import Path
-from urllib.parse import urlsplit
+from re import fullmatch
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 
@@ -18,6 +19,9 @@ from shared.ledger import statements
 from shared.ledger.database import Connection, Pool, Role
 
 MIGRATION_TIMEOUT_S = 120
+
+_THIS_MACHINE = r"(localhost|127(\.[0-9]{1,3}){3}|\[?::1\]?)?(:[0-9]+)?|/.*"
+"""Loopback, or a socket: by its folder, or by no host at all."""
 
 
 class Clock(StrEnum):
@@ -84,7 +88,6 @@ async def drop_database(postgres: str, name: str) -> None:
 async def migrate(database: str) -> None:
     """Bring the schema up to date, as the migrator, with dbmate. Two at once get in each other's way."""
     dbmate = Path(sysconfig.get_path("scripts")) / "dbmate"
-    separator = "&" if urlsplit(database).query else "?"
     with as_file(files("shared.ledger") / "migrations") as folder:
         process = await asyncio.create_subprocess_exec(
             dbmate,
@@ -95,13 +98,24 @@ async def migrate(database: str) -> None:
             "--wait-timeout",
             "30s",
             "migrate",
-            env={**os.environ, "DATABASE_URL": f"{database}{separator}sslmode=disable&role={Role.MIGRATOR}"},
+            env={**os.environ, "DATABASE_URL": migrator_url(database)},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
         output, _ = await asyncio.wait_for(process.communicate(), MIGRATION_TIMEOUT_S)
     if process.returncode != 0:
         raise InstallationError(f"the migrations failed:\n{output.decode(errors='replace')}")
+
+
+def migrator_url(database: str) -> str:
+    """The address of a database for dbmate, whose driver insists on TLS unless it is told otherwise. It is told so for
+    a server on this machine, which seldom has any, where the address says nothing of TLS itself."""
+    url = urlsplit(database)
+    options = parse_qs(url.query)
+    hosts = options.get("host", [unquote(url.netloc.rpartition("@")[2])])[0].split(",")
+    plain = "sslmode" not in options and all(fullmatch(_THIS_MACHINE, host) for host in hosts)
+    added = f"role={Role.MIGRATOR}" + ("&sslmode=disable" if plain else "")
+    return f"{database}{'&' if url.query else '?'}{added}"
 
 
 async def install(connection: Connection, name: str, shards: int, clock: Clock) -> Installation:
