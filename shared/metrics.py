@@ -186,7 +186,8 @@ WATERMARK_LAG = _gauge(
     "Alert on minutes. Nothing expires and nothing becomes active by itself past the watermark (readers still see it at"
     " its instant). Some partition is not read: see that an `earn` worker runs and owns it. Where nobody ever read one,"
     " the lag is infinite, and the worker is not ready and names it. A single peak when an event comes after a long"
-    " silence is none.",
+    " silence is none. Alert on `absent(pointstream_watermark_lag_seconds)` too: where no expiry worker runs, nobody tells"
+    " it.",
     of=[Process.EXPIRY],
 )
 
@@ -203,8 +204,8 @@ CORE_INFO.labels(core()).set(1)
 OWNED_PARTITIONS = _gauge(
     "pointstream_owned_partitions",
     "Partitions that this process owns: of the inputs for `earn`, shares of the journal for `publisher`.",
-    "Summed over the processes of a kind it is the number of partitions (of shares: 4), except in the moments of a"
-    " rebalance. Less for long: a worker is missing or not ready.",
+    "Summed over the processes of a kind it is the number of partitions (for publishers, of shares), except in the"
+    " moments of a rebalance. Less for long: a worker is missing or not ready.",
     of=[Process.EARN, Process.PUBLISHER],
 )
 
@@ -246,7 +247,7 @@ TAIL_POSTINGS = _gauge(
     "pointstream_journal_tail_postings",
     "Postings in the journal that are not published yet, of the shares that this publisher owns.",
     "Thousands are a moment's work. When it grows for minutes, a publisher is missing or slower than the earn workers:"
-    " add one, up to four.",
+    " add one, up to the number of shares.",
     of=[Process.PUBLISHER],
 )
 
@@ -254,8 +255,10 @@ TAIL_AGE = _gauge(
     "pointstream_journal_tail_age_seconds",
     "Age of the oldest posting that is not published yet, of the shares that this publisher owns; 0 when there is"
     " none.",
-    "Alert on a minute: readers of `points-changed` and of Redis are so far behind the ledger. Kafka is away, or a"
-    " transaction does not come through; the publisher's log says which.",
+    "Alert on a minute: readers of `points-changed` are so far behind the ledger. Kafka is away, or a transaction does"
+    " not come through; the publisher's log says which. Redis is ahead of them by two transactions at most, so it"
+    " stands still as well once so much waits. Alert on `absent(pointstream_journal_tail_age_seconds)` too: where no"
+    " publisher runs, nobody tells how far behind they are.",
     of=[Process.PUBLISHER],
 )
 

@@ -11,6 +11,7 @@ from prometheus_client import Counter, Gauge
 from shared.metrics import DECLARED, Declared, Process
 from shared.monitor import SILENCE_S_MAX
 from shared.settings import Settings
+from shared.stream.topics import SHARES
 
 PATH = Path(__file__).parents[1] / "docs" / "metrics.md"
 
@@ -38,9 +39,12 @@ front of it.
 | --- | --- | --- |
 {ports}
 
-Port 0 takes any free one. Where a port is taken (a second worker on the same machine), a free one is used instead,
-because the work goes before its figures; the log says which (`watched`). Where it is scraped, give each worker a port
-of its own.
+Port 0 takes any free one. Where a default port is taken (a second worker on the same machine), a free one is used
+instead, because the work goes before its figures; the log says which (`watched`). A port that its setting names is
+meant: where it is taken, the process does not start, and says so. Where workers are scraped, give each of them a port
+of its own, like `POINTSTREAM_EARN_METRICS_PORT=8091 pointstream run earn` for a second one.
+
+The journal has {shares} shares: as many publishers work at once, and more stand by.
 
 Counters begin at zero with their process and count what was committed; a gauge is NaN until its process knows it.
 They are for watching: what is true stands in the ledger. Each process also has the standard `process_…` metrics of its
@@ -55,7 +59,7 @@ def page() -> str:
         f"| `{process}` | {defaults.metrics_port(process)} | `POINTSTREAM_{process.upper()}_METRICS_PORT` |"
         for process in Process
     )
-    introduction = _INTRODUCTION.format(silence=f"{SILENCE_S_MAX:g}", ports=ports)
+    introduction = _INTRODUCTION.format(silence=f"{SILENCE_S_MAX:g}", ports=ports, shares=SHARES)
     return introduction + "".join(map(_section, DECLARED))
 
 

@@ -19,7 +19,9 @@ import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from shared.ledger.database import LEDGER_ERRORS, Pool
+from shared.listening import PortTakenError
 from shared.metrics import Process, registry_of
+from shared.settings import Settings
 
 HOST = "127.0.0.1"
 """Figures of a business are nobody else's; an agent on the machine collects them."""
@@ -85,7 +87,8 @@ async def check_pool(pool: Pool | None) -> str:
 class Monitor:
     """Answers scrapes and probes of one process.
 
-    `readiness` runs on the loop on which the monitor was started. `port` 0 is any free one.
+    `readiness` runs on the loop on which the monitor was started. `port` 0 is any free one. Where it is taken, a free
+    one is used instead, unless it was `chosen`.
     """
 
     def __init__(
@@ -94,9 +97,13 @@ class Monitor:
         port: int,
         readiness: Callable[[], Awaitable[Readiness]],
         silence_s_max: float = SILENCE_S_MAX,
+        *,
+        chosen: bool = False,
     ) -> None:
+        self.process = process
         self.registry: CollectorRegistry = registry_of(process)
         self._port = port
+        self._chosen = chosen
         self._readiness = readiness
         self._silence_s_max = silence_s_max
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -112,9 +119,9 @@ class Monitor:
         return f"http://{HOST}:{self._server.server_port}"
 
     async def start(self) -> None:
-        """Listen, and say where."""
+        """Listen, and say where. Raises `PortTakenError` where the port was chosen and is taken."""
         self._loop = asyncio.get_running_loop()
-        self._server = _listen(self, self._port)
+        self._server = _listen(self, self._port, chosen=self._chosen)
         self._beat(self._loop)
         threading.Thread(target=self._server.serve_forever, name="monitor", daemon=True).start()
         log.info("watched", metrics=f"{self.url}/metrics")
@@ -153,6 +160,11 @@ class Monitor:
         self._next_beat = loop.call_later(BEAT_S, self._beat, loop)
 
 
+def monitor_of(process: Process, settings: Settings, readiness: Callable[[], Awaitable[Readiness]]) -> Monitor:
+    """The monitor of a process, on the port that the settings give it."""
+    return Monitor(process, settings.metrics_port(process), readiness, chosen=settings.is_metrics_port_set(process))
+
+
 class _Server(ThreadingHTTPServer):
     """On loopback, with a thread for each request."""
 
@@ -168,13 +180,18 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
 
 
-def _listen(monitor: Monitor, port: int) -> _Server:
-    """On `port`, or where it is taken on a free one: the work goes before its figures."""
+def _listen(monitor: Monitor, port: int, *, chosen: bool) -> _Server:
+    """On `port`, or where a default is taken on a free one: the work goes before its figures."""
     try:
         return _Server(monitor, port)
     except OSError as error:
         if port == 0:
             raise
+        if chosen:
+            raise PortTakenError(
+                f"port {port} of {HOST} cannot be listened on ({error.strerror});"
+                f" set POINTSTREAM_{monitor.process.upper()}_METRICS_PORT to a free one, another for each worker"
+            ) from error
         log.warning("the metrics port is taken, so a free one is used", port=port, error=error.strerror)
         return _Server(monitor, 0)
 

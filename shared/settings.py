@@ -64,7 +64,8 @@ class Settings(BaseSettings):
     postgres: Annotated[str, Field(repr=False), AfterValidator(_postgres)] = (
         "postgresql://postgres@127.0.0.1:5432/postgres"
     )
-    """Any database of the server, as a user that may take the roles of the migrations."""
+    """Any database of the server, as a user that may take the roles of the migrations. These insist on TLS with a server
+    on another machine, unless the address says otherwise (`sslmode`)."""
     redis: Annotated[str, Field(repr=False), AfterValidator(_redis)] = "redis://127.0.0.1:6379/0"
 
     program: Path = Path("programs/grocery.yaml")
@@ -114,8 +115,8 @@ class Settings(BaseSettings):
     api_port: Annotated[int, Field(ge=0, le=PORT_MAX)] = 8080
 
     earn_metrics_port: Annotated[int, Field(ge=0, le=PORT_MAX)] = 8081
-    """Where a process tells its metrics and health on loopback. 0, or one that is taken: any free one; the log says
-    which."""
+    """Where a process tells its metrics and health on loopback. 0, or a default that is taken: any free one; the log
+    says which. One that is set here and taken keeps the process from starting."""
     publisher_metrics_port: Annotated[int, Field(ge=0, le=PORT_MAX)] = 8082
     expiry_metrics_port: Annotated[int, Field(ge=0, le=PORT_MAX)] = 8083
     api_metrics_port: Annotated[int, Field(ge=0, le=PORT_MAX)] = 8084
@@ -139,6 +140,10 @@ class Settings(BaseSettings):
         """The port of one of the processes for its metrics and health."""
         port: int = getattr(self, f"{process}_metrics_port")
         return port
+
+    def is_metrics_port_set(self, process: str) -> bool:
+        """Whether somebody chose that port; else it is the default."""
+        return f"{process}_metrics_port" in self.model_fields_set
 
     def topic(self, name: str) -> str:
         """The full name of one of the installation's topics."""

@@ -19,7 +19,7 @@ from shared.domain.time import Instant
 from shared.garbage import let_garbage_wait
 from shared.listening import PortTakenError
 from shared.metrics import Process
-from shared.monitor import Monitor
+from shared.monitor import monitor_of
 from shared.settings import Settings
 
 DESCRIPTION = (
@@ -40,7 +40,7 @@ def run(settings: Settings) -> NoReturn:
 
 async def _serve(settings: Settings) -> None:
     app = create_app(settings)
-    monitor = Monitor(Process.API, settings.api_metrics_port, lambda: health.readiness(app.state.ledger))
+    monitor = monitor_of(Process.API, settings, lambda: health.readiness(app.state.ledger))
     await monitor.start()
     let_garbage_wait()
     try:

@@ -60,7 +60,7 @@ def load_settings(*, installation: str | None = None, program: Path | None = Non
 
     def read() -> Settings:
         settings = Settings(kafka=found.kafka, postgres=found.postgres, redis=found.redis)
-        return Settings.model_validate(settings.model_dump() | changes)
+        return Settings.model_validate(settings.model_dump(exclude_unset=True) | changes)
 
     return _read_settings(read)
 

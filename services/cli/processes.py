@@ -71,10 +71,10 @@ that is started in a checkout would never find the compiled core."""
 
 
 def as_environment(settings: Settings) -> dict[str, str]:
-    """The variables out of which a child process reads the same settings."""
+    """The variables out of which a child process reads the same settings. What is a default here is one there."""
     return {
         f"POINTSTREAM_{name.upper()}": orjson.dumps(value).decode() if isinstance(value, list) else str(value)
-        for name, value in settings.model_dump(mode="json").items()
+        for name, value in settings.model_dump(mode="json", exclude_unset=True).items()
     }
 
 

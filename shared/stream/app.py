@@ -16,8 +16,9 @@ from faust.app.base import BootStrategy
 from mode import Service, ServiceT
 
 from shared.garbage import let_garbage_wait
+from shared.listening import PortTakenError
 from shared.metrics import Process
-from shared.monitor import Monitor, Readiness
+from shared.monitor import Monitor, Readiness, monitor_of
 from shared.settings import Settings
 
 STOP_TIMEOUT_S = 8.0
@@ -63,7 +64,7 @@ def run_worker(name: str, settings: Settings, make_service: Callable[[], WorkerS
     class _Hosted(faust.Worker):
         def on_init_dependencies(self) -> "list[ServiceT]":
             service = make_service()
-            monitor = Monitor(Process(name), settings.metrics_port(name), service.readiness)
+            monitor = monitor_of(Process(name), settings, service.readiness)
             return [*super().on_init_dependencies(), _Watched(monitor), service]
 
     let_garbage_wait()
@@ -81,7 +82,10 @@ class _Watched(Service):
         self._monitor = monitor
 
     async def on_start(self) -> None:
-        await self._monitor.start()
+        try:
+            await self._monitor.start()
+        except PortTakenError as error:
+            raise SystemExit(str(error)) from error
 
     async def on_stop(self) -> None:
         await self._monitor.stop()

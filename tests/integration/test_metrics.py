@@ -1,6 +1,7 @@
 """Each process tells what it does and how it is: the figures are right, and the probes see what is wrong."""
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,6 +14,7 @@ from urllib.request import urlopen
 import httpx
 import pytest
 
+from services.cli.processes import PYTHON, as_environment
 from services.earn.app import ingest
 from services.publisher.tail import measure_tail
 from shared.clock import wall_clock
@@ -341,6 +343,33 @@ async def test_where_a_port_is_taken_a_free_one_is_used() -> None:
                 assert url.startswith("http://127.0.0.1:")
                 assert (await Watched(url).get(READY)).status_code == 200
                 assert (await Watched(url).get("/")).status_code == 404
+
+
+@pytest.mark.parametrize("worker", [Process.EARN, Process.API])
+async def test_a_port_that_was_chosen_and_is_taken_keeps_the_process_from_starting(
+    settings: Settings, worker: Process
+) -> None:
+    setting = f"POINTSTREAM_{worker.upper()}_METRICS_PORT"
+    async with monitoring() as first:
+        port = str(urlsplit(first.url).port)
+        child = await asyncio.create_subprocess_exec(
+            *PYTHON,
+            "-m",
+            "services.cli.main",
+            "run",
+            worker,
+            env={**os.environ, **as_environment(settings), "POINTSTREAM_API_PORT": "0", setting: port},
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            _, errors = await asyncio.wait_for(child.communicate(), 60)
+        finally:
+            if child.returncode is None:
+                child.kill()
+    assert child.returncode == 1
+    *_, last = errors.decode().splitlines()
+    assert last.startswith(f"port {port} of 127.0.0.1 cannot be listened on (")
+    assert last.endswith(f"; set {setting} to a free one, another for each worker")
 
 
 async def post_orders(ledger: Pool, count: int, start: int = 0) -> None:

@@ -1,8 +1,10 @@
-"""Addresses that are none are refused with the form that they should have."""
+"""Addresses that are none are refused with the form that they should have; what was chosen is known from defaults."""
 
 import pytest
 from pydantic import ValidationError
 
+from services.cli.config import load_settings
+from services.cli.processes import as_environment
 from shared.settings import Settings
 
 
@@ -46,3 +48,18 @@ def test_what_is_no_address_is_refused(setting: str, address: str, form: str) ->
     (error,) = caught.value.errors()
     assert error["loc"] == (setting,)
     assert form in error["msg"]
+
+
+def test_a_port_for_metrics_was_chosen_where_a_variable_names_it_and_is_for_children_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("POINTSTREAM_POSTGRES", "postgresql://db.example/postgres")
+    monkeypatch.setenv("POINTSTREAM_KAFKA", "broker:9092")
+    monkeypatch.setenv("POINTSTREAM_REDIS", "redis://cache.example/0")
+    monkeypatch.setenv("POINTSTREAM_EARN_METRICS_PORT", "8081")
+    for settings in (load_settings(), load_settings(installation="other")):
+        assert settings.is_metrics_port_set("earn"), "it is the default's number, but somebody means it"
+        assert not settings.is_metrics_port_set("expiry")
+        given = as_environment(settings)
+        assert given["POINTSTREAM_EARN_METRICS_PORT"] == "8081"
+        assert "POINTSTREAM_EXPIRY_METRICS_PORT" not in given
