@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
@@ -27,6 +28,18 @@ from shared.settings import ORDER_PAID, Settings
 HEADERS = (("content-type", b"application/cloudevents+json"),)
 """What says that a value is the whole event."""
 
+IN_FLIGHT_MAX = 1_000
+"""Messages that wait for their acknowledgement; more would only fill memory."""
+
+
+class EventRefusedError(Exception):
+    """Kafka did not take an event: its topic, why, and how many others were accepted."""
+
+    def __init__(self, topic: str, error: BaseException, accepted: int) -> None:
+        super().__init__(f"topic {topic}: {error}")
+        self.accepted = accepted
+
+
 EventsFile = Annotated[Path, typer.Option("--events", help="CloudEvents as JSON, one a line.")]
 
 
@@ -43,6 +56,11 @@ def send(
     messages = [(*_address(line, number, events), line) for number, line in enumerate(lines, 1)]
     try:
         asyncio.run(_send(settings, messages))
+    except EventRefusedError as error:
+        fail(
+            f"Kafka did not take all events: {error}\n{error.accepted} of {len(messages)} events were accepted. What is"
+            " sent a second time counts once, so send the whole file again when that is mended."
+        )
     except KafkaError as error:
         fail(f"Kafka did not take the events: {error}")
     console.print(f"{count(len(messages), 'event')} sent.")
@@ -84,7 +102,7 @@ def order(
         asyncio.run(_send(settings, [(ORDER_PAID, member_id.encode(), value)]))
     except Undecodable as error:
         fail(f"Nothing was sent: {error}")
-    except KafkaError as error:
+    except (EventRefusedError, KafkaError) as error:
         fail(f"Kafka did not take the event: {error}")
     console.print(f"{member_id} paid {money(paid, currency)} ({order_id}).", highlight=False, markup=False)
 
@@ -119,12 +137,39 @@ def _address(line: bytes, number: int, path: Path) -> tuple[str, bytes]:
         fail(f"{path}, line {number}: no event of a known type with a member in it; nothing was sent")
 
 
-async def _send(settings: Settings, messages: list[tuple[str, bytes, bytes]]) -> None:
+async def _send(settings: Settings, messages: Sequence[tuple[str, bytes, bytes]]) -> None:
+    """Send messages in their order, and return when Kafka has them all.
+
+    Raises `EventRefusedError` when Kafka does not take one of them, and `KafkaError` where there is no Kafka.
+    """
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all")
+    accepted = 0
     try:
         await producer.start()
-        for topic, key, value in messages:
-            await producer.send(settings.topic(topic), value, key=key, headers=list(HEADERS))
-        await producer.flush()
+        for begin in range(0, len(messages), IN_FLIGHT_MAX):
+            answers = await _send_some(producer, settings, messages[begin : begin + IN_FLIGHT_MAX])
+            refusals = [(topic, error) for topic, error in answers if error is not None]
+            accepted += len(answers) - len(refusals)
+            if refusals:
+                raise EventRefusedError(*refusals[0], accepted)
     finally:
         await producer.stop()
+
+
+async def _send_some(
+    producer: AIOKafkaProducer, settings: Settings, messages: Sequence[tuple[str, bytes, bytes]]
+) -> list[tuple[str, BaseException | None]]:
+    """Send messages up to one that cannot even leave; the topic of each, and what Kafka has against it."""
+    topics, sent, unsent = [], [], []
+    for name, key, value in messages:
+        topic = settings.topic(name)
+        try:
+            sent.append(await producer.send(topic, value, key=key, headers=list(HEADERS)))
+        except KafkaError as error:
+            unsent.append((topic, error))
+            break
+        topics.append(topic)
+    # To flush the producer would tell nothing of a refusal.
+    answers = await asyncio.gather(*sent, return_exceptions=True)
+    errors = [answer if isinstance(answer, BaseException) else None for answer in answers]
+    return [*zip(topics, errors, strict=True), *unsent]
