@@ -64,8 +64,8 @@ class Settings(BaseSettings):
     postgres: Annotated[str, Field(repr=False), AfterValidator(_postgres)] = (
         "postgresql://postgres@127.0.0.1:5432/postgres"
     )
-    """Any database of the server, as a user that may take the roles of the migrations. These insist on TLS with a server
-    on another machine, unless the address says otherwise (`sslmode`)."""
+    """Any database of the server, as a user that may take the roles of the migrations. These insist on TLS with a
+    server on another machine, unless the address says otherwise (`sslmode`)."""
     redis: Annotated[str, Field(repr=False), AfterValidator(_redis)] = "redis://127.0.0.1:6379/0"
 
     program: Path = Path("programs/grocery.yaml")
