@@ -186,8 +186,8 @@ WATERMARK_LAG = _gauge(
     "Alert on minutes. Nothing expires and nothing becomes active by itself past the watermark (readers still see it at"
     " its instant). Some partition is not read: see that an `earn` worker runs and owns it. Where nobody ever read one,"
     " the lag is infinite, and the worker is not ready and names it. A single peak when an event comes after a long"
-    " silence is none. Alert on `absent(pointstream_watermark_lag_seconds)` too: where no expiry worker runs, nobody tells"
-    " it.",
+    " silence is none. Alert on `absent(pointstream_watermark_lag_seconds)` too: where no expiry worker runs, nobody"
+    " tells it.",
     of=[Process.EXPIRY],
 )
 
