@@ -159,17 +159,8 @@ async def test_a_worker_stops_loudly_when_events_were_deleted_before_it_read_the
     settings: Settings, ledger: Pool
 ) -> None:
     await send(settings, ORDER_PAID, orders(50))
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
-    await admin.start()
-    partitions = [TopicPartition(settings.topic(ORDER_PAID), number) for number in range(4)]
-    await admin.delete_records({partition: RecordsToDelete(before_offset=3) for partition in partitions})
-    await admin.close()
-    async with open_ledger(settings, Role.WRITER) as pool:
-        await pool.execute(
-            "INSERT INTO consumer_offsets SELECT $1, $2, n, 1 FROM generate_series(0, 3) AS n",
-            settings.group("earn"),
-            settings.topic(ORDER_PAID),
-        )
+    await delete_first_three(settings)
+    await set_next_offset(settings, 2)
     worker = ingest(settings)
     await worker.start()
     await worker.wait_until_stopped()
@@ -177,16 +168,48 @@ async def test_a_worker_stops_loudly_when_events_were_deleted_before_it_read_the
     await worker.stop()
 
 
+@pytest.mark.parametrize("next_offset", [0, 3])
+async def test_what_was_deleted_after_it_was_read_or_before_the_installation_stops_nobody(
+    settings: Settings, ledger: Pool, until: Until, next_offset: int
+) -> None:
+    await send(settings, ORDER_PAID, orders(50))
+    await delete_first_three(settings)
+    await set_next_offset(settings, next_offset)
+
+    async def is_read() -> bool:
+        return bool(await ledger.fetchval("SELECT sum(next_offset) = 50 FROM consumer_offsets WHERE topic = $1", topic))
+
+    topic = settings.topic(ORDER_PAID)
+    async with running(ingest(settings)):
+        await until(is_read)
+    assert await ledger.fetchval("SELECT count(*) FROM consumed_events") == 50 - 4 * 3
+
+
+async def delete_first_three(settings: Settings) -> None:
+    """What retention does, in each partition."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await admin.start()
+    partitions = [TopicPartition(settings.topic(ORDER_PAID), number) for number in range(4)]
+    await admin.delete_records({partition: RecordsToDelete(before_offset=3) for partition in partitions})
+    await admin.close()
+
+
+async def set_next_offset(settings: Settings, next_offset: int) -> None:
+    """How far the ledger has read each partition."""
+    async with open_ledger(settings, Role.WRITER) as pool:
+        await pool.execute(
+            "INSERT INTO consumer_offsets SELECT $1, $2, n, $3 FROM generate_series(0, 3) AS n",
+            settings.group("earn"),
+            settings.topic(ORDER_PAID),
+            next_offset,
+        )
+
+
 async def test_a_worker_stops_loudly_when_the_log_is_shorter_than_what_was_read(
     settings: Settings, ledger: Pool
 ) -> None:
     await send(settings, ORDER_PAID, orders(10))
-    async with open_ledger(settings, Role.WRITER) as pool:
-        await pool.execute(
-            "INSERT INTO consumer_offsets SELECT $1, $2, n, 5000 FROM generate_series(0, 3) AS n",
-            settings.group("earn"),
-            settings.topic(ORDER_PAID),
-        )
+    await set_next_offset(settings, 5000)
     worker = ingest(settings)
     await worker.start()
     await worker.wait_until_stopped()
