@@ -21,7 +21,7 @@ from shared.ledger.desk import Desk, open_desk
 from shared.ledger.proposals import Verdict, Wish, propose
 from shared.operators import Operator, OperatorRole
 from shared.settings import Settings
-from tests.support.installing import Make
+from tests.support.installing import Make, show_to_commands
 from tests.support.unchanging import assert_append_only
 
 ANN = Operator("ann", OperatorRole.AGENT)
@@ -36,9 +36,7 @@ app.add_typer(adjust.app, name="adjustments")
 @pytest.fixture
 async def settings(make_installation: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     made = await make_installation()
-    monkeypatch.setenv("POINTSTREAM_HOME", str(tmp_path))
-    for name in ("kafka", "postgres", "redis", "installation"):
-        monkeypatch.setenv(f"POINTSTREAM_{name.upper()}", getattr(made, name))
+    show_to_commands(made, monkeypatch, tmp_path)
     return made
 
 

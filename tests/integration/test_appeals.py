@@ -22,7 +22,7 @@ from shared.ledger.database import Pool, Role
 from shared.ledger.post import Poster
 from shared.ledger.programs import load_programs
 from shared.settings import Settings
-from tests.support.installing import Make
+from tests.support.installing import Make, show_to_commands
 from tests.support.orders import NOON, consumed, refund_consumed
 from tests.support.unchanging import assert_append_only
 
@@ -54,9 +54,7 @@ app.add_typer(explain.app, name="explain")
 @pytest.fixture
 async def settings(make_installation: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     made = await make_installation(PROGRAM, topics=True)
-    monkeypatch.setenv("POINTSTREAM_HOME", str(tmp_path))
-    for name in ("kafka", "postgres", "redis", "installation"):
-        monkeypatch.setenv(f"POINTSTREAM_{name.upper()}", getattr(made, name))
+    show_to_commands(made, monkeypatch, tmp_path)
     return made
 
 

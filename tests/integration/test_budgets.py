@@ -29,7 +29,7 @@ from shared.ledger.post import post
 from shared.ledger.programs import load_programs, register_program
 from shared.settings import Settings
 from shared.setup import open_ledger
-from tests.support.installing import Make
+from tests.support.installing import Make, show_to_commands
 from tests.support.orders import NOON, consumed, refund_consumed
 
 SHARDS = 4
@@ -283,9 +283,7 @@ async def test_a_command_shows_what_is_used(
 ) -> None:
     events = [consumed("o-1", cents=[100_000]), consumed("o-2", cents=[50_000], at=Instant(wall_clock()))]
     await post(ledger, Batch(events=events), programs, SHARDS)
-    monkeypatch.setenv("POINTSTREAM_HOME", str(tmp_path))
-    for name in ("kafka", "postgres", "redis", "installation"):
-        monkeypatch.setenv(f"POINTSTREAM_{name.upper()}", getattr(settings, name))
+    show_to_commands(settings, monkeypatch, tmp_path)
     app = typer.Typer()
     app.command()(budgets)
     runner = CliRunner(env={"COLUMNS": "120"})

@@ -26,7 +26,7 @@ from shared.settings import ORDER_PAID, Settings
 from shared.setup import open_ledger
 from shared.stream.ingest import Ingest
 from shared.stream.resend import Resender
-from tests.support.installing import Make
+from tests.support.installing import Make, show_to_commands
 from tests.support.orders import SOURCE, data_of, event_of
 from tests.support.refusing import refusing
 from tests.support.running import running, send
@@ -39,9 +39,7 @@ ANN = Author("ann", "a test")
 @pytest.fixture
 async def settings(make_installation: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     made = await make_installation(topics=True, shards=1)
-    monkeypatch.setenv("POINTSTREAM_HOME", str(tmp_path))
-    for name in ("kafka", "postgres", "redis", "installation"):
-        monkeypatch.setenv(f"POINTSTREAM_{name.upper()}", getattr(made, name))
+    show_to_commands(made, monkeypatch, tmp_path)
     return made
 
 

@@ -15,7 +15,7 @@ from shared.ledger.batch import Batch
 from shared.settings import Settings
 from tests.integration.explaining import PROGRAM, refunded, taken
 from tests.integration.reading import HandClock, api, at, paid, post_all
-from tests.support.installing import Make
+from tests.support.installing import Make, show_to_commands
 
 PAID_AT = "2026-03-10T15:00:00Z"
 LATER = "2026-03-11T15:00:00Z"
@@ -25,11 +25,7 @@ LATER = "2026-03-11T15:00:00Z"
 async def settings(make_installation: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     """A fresh installation, which commands find in the environment."""
     made = await make_installation(PROGRAM)
-    monkeypatch.setenv("POINTSTREAM_HOME", str(tmp_path))
-    monkeypatch.setenv("POINTSTREAM_KAFKA", made.kafka)
-    monkeypatch.setenv("POINTSTREAM_POSTGRES", made.postgres)
-    monkeypatch.setenv("POINTSTREAM_REDIS", made.redis)
-    monkeypatch.setenv("POINTSTREAM_INSTALLATION", made.installation)
+    show_to_commands(made, monkeypatch, tmp_path)
     return made
 
 
@@ -85,7 +81,7 @@ async def test_every_point_of_an_order_has_its_line_its_rule_and_its_lot(setting
 
 
 async def test_what_limits_caps_and_budgets_cut_stands_beside_the_lines(
-    make_installation: Make, monkeypatch: pytest.MonkeyPatch
+    make_installation: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Each order comes to 120 of base, at most 100; 60 of house-brand, at most 25 ever; and 120 of growth, of which 150
     are there for all. So the second one has 100, none and 30."""
@@ -96,7 +92,7 @@ budgets:
   - {id: fund, rules: [growth], points: 150}
 """
     settings = await make_installation(PROGRAM + limits)
-    monkeypatch.setenv("POINTSTREAM_INSTALLATION", settings.installation)
+    show_to_commands(settings, monkeypatch, tmp_path)
     await post_all(settings, Batch(events=[paid("M-1", f"A-{n}", PAID_AT, 12000, brand="Private") for n in (1, 2)]))
 
     first, second = await explained(settings, "A-1"), await explained(settings, "A-2")

@@ -30,7 +30,7 @@ from shared.ledger.desk import open_desk
 from shared.ledger.imports import Import, ImportRefusedError
 from shared.settings import Settings
 from tests.conftest import GROCERY, SHARDS
-from tests.support.installing import Make
+from tests.support.installing import Make, show_to_commands
 from tests.support.orders import NOON
 
 app = typer.Typer()
@@ -43,9 +43,7 @@ WHO = ("--by", "ann", "--reason", "opening balances")
 @pytest.fixture
 async def settings(make_installation: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     made = await make_installation()
-    monkeypatch.setenv("POINTSTREAM_HOME", str(tmp_path))
-    for name in ("kafka", "postgres", "redis", "installation"):
-        monkeypatch.setenv(f"POINTSTREAM_{name.upper()}", getattr(made, name))
+    show_to_commands(made, monkeypatch, tmp_path)
     return made
 
 

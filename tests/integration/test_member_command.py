@@ -15,6 +15,7 @@ from shared.ledger.batch import Batch
 from shared.reads.documents import wallets_document
 from shared.settings import Settings
 from tests.integration.reading import paid, post_all
+from tests.support.installing import show_to_commands
 
 ALL_PARTS = list(wallets_document({Wallet("points"): {}})["points"])
 
@@ -24,11 +25,7 @@ app.command()(member)
 
 @pytest.fixture(autouse=True)
 def _environment(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("POINTSTREAM_HOME", str(tmp_path))
-    monkeypatch.setenv("POINTSTREAM_KAFKA", settings.kafka)
-    monkeypatch.setenv("POINTSTREAM_POSTGRES", settings.postgres)
-    monkeypatch.setenv("POINTSTREAM_REDIS", settings.redis)
-    monkeypatch.setenv("POINTSTREAM_INSTALLATION", settings.installation)
+    show_to_commands(settings, monkeypatch, tmp_path)
 
 
 async def invoke(*arguments: str) -> Result:

@@ -18,7 +18,7 @@ from shared.ledger.statements import FIND_IDLE_REFUNDS
 from shared.settings import Settings
 from tests.integration.explaining import PROGRAM, refunded
 from tests.integration.reading import paid, post_all
-from tests.support.installing import Make
+from tests.support.installing import Make, show_to_commands
 
 app = typer.Typer()
 app.command()(orphans)
@@ -28,11 +28,7 @@ app.command()(orphans)
 async def settings(make_installation: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     """A fresh installation, whose refunds wait for 10 days; commands find it in the environment."""
     made = await make_installation(PROGRAM)
-    monkeypatch.setenv("POINTSTREAM_HOME", str(tmp_path))
-    monkeypatch.setenv("POINTSTREAM_KAFKA", made.kafka)
-    monkeypatch.setenv("POINTSTREAM_POSTGRES", made.postgres)
-    monkeypatch.setenv("POINTSTREAM_REDIS", made.redis)
-    monkeypatch.setenv("POINTSTREAM_INSTALLATION", made.installation)
+    show_to_commands(made, monkeypatch, tmp_path)
     return made
 
 
