@@ -34,6 +34,9 @@ WORKER = "expiry"
 COUNT_EVERY_S = 5.0
 """How old the figure of the points in circulation may be; it is read by people and by charts."""
 
+TELL_AFTER_S = 30.0
+"""The first event of an input is read within seconds. Of one that nobody reads for so long the log tells, once."""
+
 log = structlog.get_logger()
 
 
@@ -57,6 +60,7 @@ class Expiry(WorkerService):
         self._shards = 0
         self._live = True
         self._watermark = OK
+        self._unread_since_s = inf
 
     @Service.task
     async def _expire(self) -> None:
@@ -140,8 +144,12 @@ class Expiry(WorkerService):
 
     def _show_no_watermark(self, reason: str) -> None:
         """Nothing falls due until somebody reads that input, and nobody knows how far behind that is."""
-        if self._watermark != reason:
+        now_s = asyncio.get_running_loop().time()
+        if self._watermark == OK:
+            self._unread_since_s = now_s
+        elif now_s - self._unread_since_s >= TELL_AFTER_S:
             log.warning("nothing is settled", reason=reason)
+            self._unread_since_s = inf
         self._watermark = reason
         WATERMARK_LAG.set_function(lambda: inf)
 

@@ -8,8 +8,10 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from structlog.testing import capture_logs
 
 from services.earn.app import ingest
+from services.expiry import app as expiry_app
 from services.expiry.app import Expiry
 from shared.domain.time import DAY_US, SECOND_US, Instant, instant_of, unix_ms
 from shared.ledger.database import Pool
@@ -124,7 +126,10 @@ async def test_what_was_deleted_before_anybody_read_it_does_not_hold_time_back(
         await until(settled)
 
 
-async def test_an_expiry_worker_says_which_input_nobody_reads(settings: Settings, ledger: Pool, until: Until) -> None:
+async def test_an_expiry_worker_says_which_input_nobody_reads(
+    settings: Settings, ledger: Pool, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiry_app, "TELL_AFTER_S", 0.1)
     await send_at(settings, ORDER_PAID, order("o-1", "alice", NOON), NOON)
     await set_clock(ledger, NOON)
     worker = Expiry(settings)
@@ -137,10 +142,16 @@ async def test_an_expiry_worker_says_which_input_nobody_reads(settings: Settings
     async def is_ready() -> bool:
         return (await worker.readiness()).status is Status.READY
 
-    async with running(worker):
-        await until(waits)
-        async with running(ingest(settings)):
-            await until(is_ready)
+    async def is_told() -> bool:
+        return "nothing is settled" in [line["event"] for line in told]
+
+    with capture_logs() as told:
+        async with running(worker):
+            await until(waits)
+            await until(is_told)
+            async with running(ingest(settings)):
+                await until(is_ready)
+    assert [line["event"] for line in told].count("nothing is settled") == 1
 
 
 def has_swept(worker: Expiry, times: int) -> Callable[[], Awaitable[bool]]:
